@@ -1,0 +1,122 @@
+import { z } from 'zod';
+
+/**
+ * The frames of NDJSON v1: what the inference socket and the admin socket write, one JSON object a line.
+ * Source: behaviours.md 1.2 and 1.7.
+ */
+
+const u32 = z.int().min(0).max(4_294_967_295);
+
+export const stopReasonSchema = z.enum(['end', 'length', 'cancelled', 'error']);
+/** Why a generation ended: by itself, at `max_tokens`, because it was cancelled, or by a fault. */
+export type StopReason = z.infer<typeof stopReasonSchema>;
+
+export const usageSchema = z.object({ prompt_tokens: u32, completion_tokens: u32 });
+/** Tokens of one generation. */
+export type Usage = z.infer<typeof usageSchema>;
+
+export const tokenFrameSchema = z.object({
+  id: z.string(),
+  type: z.literal('token'),
+  content: z.string(),
+});
+/** A piece of generated text. Not terminal. */
+export type TokenFrame = z.infer<typeof tokenFrameSchema>;
+
+export const doneFrameSchema = z.object({
+  id: z.string(),
+  type: z.literal('done'),
+  /** The whole text: all `token` contents joined (row 10). */
+  content: z.string(),
+  usage: usageSchema,
+  stop_reason: stopReasonSchema,
+  /** Name of the backend that served. For diagnosis; never branch on it. */
+  backend: z.string(),
+});
+/** The end of a generation that succeeded. Terminal. */
+export type DoneFrame = z.infer<typeof doneFrameSchema>;
+
+export const errorFrameSchema = z.object({
+  id: z.string(),
+  type: z.literal('error'),
+  code: z.enum(['queue_full', 'backend_unavailable', 'invalid_request', 'frame_too_large', 'internal']),
+  message: z.string(),
+});
+/** The end of a request that failed. Terminal. */
+export type ErrorFrame = z.infer<typeof errorFrameSchema>;
+
+export const responseFrameSchema = z.discriminatedUnion('type', [
+  tokenFrameSchema,
+  doneFrameSchema,
+  errorFrameSchema,
+]);
+/** A frame of the inference socket. */
+export type ResponseFrame = z.infer<typeof responseFrameSchema>;
+
+/** Whether `frame` is the last of its request. */
+export function isTerminal(frame: ResponseFrame): frame is DoneFrame | ErrorFrame {
+  return frame.type !== 'token';
+}
+
+/** Where a model that is being loaded has got to (behaviours.md 1.7). */
+export const loadPhaseSchema = z.discriminatedUnion('phase', [
+  z.object({ phase: z.literal('checking_local'), path: z.string() }),
+  z.object({
+    phase: z.literal('download'),
+    downloaded_bytes: z.number(),
+    total_bytes: z.number().nullable(),
+    source_url: z.string(),
+  }),
+  z.object({ phase: z.literal('verify'), path: z.string() }),
+  z.object({
+    phase: z.literal('quarantine'),
+    path: z.string(),
+    expected_sha256: z.string(),
+    actual_sha256: z.string(),
+    quarantine_path: z.string(),
+  }),
+  z.object({ phase: z.literal('mmap'), path: z.string(), progress: z.number().min(0).max(1).optional() }),
+  z.object({ phase: z.literal('kv_cache'), n_ctx: u32 }),
+]);
+export type LoadPhase = z.infer<typeof loadPhaseSchema>;
+
+export const capabilitiesSchema = z.object({
+  /** Unique name of the backend. */
+  backend: z.string(),
+  wire_version: u32,
+  v2: z.boolean(),
+  vision: z.boolean(),
+  audio: z.boolean(),
+  audio_sample_rate: u32.optional(),
+  tools: z.boolean(),
+  thinking: z.boolean(),
+  embed: z.boolean(),
+  rerank: z.boolean().optional(),
+  accelerator: z.enum(['cpu', 'cuda', 'metal', 'vulkan', 'rocm']),
+  gpu_layers: u32,
+  device_name: z.string().optional(),
+  vram_total_bytes: z.number().optional(),
+});
+/** What one backend can do. Absent keys are absent, never null (row 57). */
+export type Capabilities = z.infer<typeof capabilitiesSchema>;
+
+const adminEnvelope = { id: z.literal('admin'), type: z.literal('status') } as const;
+
+/**
+ * A frame of the admin socket. The envelope is flat: details stand beside `status` (row 52). A client ignores
+ * states, phases and keys that it does not know.
+ */
+export const adminFrameSchema = z.union([
+  z.object({ ...adminEnvelope, status: z.literal('starting') }),
+  z.intersection(z.object({ ...adminEnvelope, status: z.literal('loading_model') }), loadPhaseSchema),
+  z.intersection(z.object({ ...adminEnvelope, status: z.literal('capabilities') }), capabilitiesSchema),
+  z.object({
+    ...adminEnvelope,
+    status: z.literal('ready'),
+    /** Where the inference protocol is served over TCP, as `host:port`; only when TCP was switched on. */
+    tcp: z.string().optional(),
+  }),
+  z.intersection(z.object({ ...adminEnvelope, status: z.literal('restarting') }), loadPhaseSchema.or(z.object({}))),
+  z.object({ ...adminEnvelope, status: z.literal('draining') }),
+]);
+export type AdminFrame = z.infer<typeof adminFrameSchema>;

@@ -1,0 +1,19 @@
+/** Bounds of the wire. Each is checked before the thing that it bounds costs anything. */
+export const limits = {
+  /** Largest NDJSON line in bytes, its line feed not counted: 64 MiB (behaviours.md 1.2). */
+  frameBytes: 67_108_864,
+  /** Largest request id in UTF-16 units. */
+  idLength: 256,
+  /** Most messages in one request. */
+  messages: 4096,
+  /** Largest GBNF grammar in bytes (row 19). */
+  grammarBytes: 65_536,
+  /** Most alternations (`|` bytes) in a GBNF grammar (row 19). */
+  grammarAlternations: 4096,
+  /** Most stop strings in a request. */
+  stopStrings: 16,
+  /** Longest stop string in UTF-16 units. */
+  stopLength: 256,
+  /** Most texts in one `hearth/countTokens` request. */
+  countTexts: 256,
+} as const;

@@ -1,0 +1,177 @@
+import { NotificationType, NotificationType0, ProgressType, RequestType, RequestType0 } from 'vscode-jsonrpc';
+import type { ActivityRecord } from './activity.js';
+import type { ErrorCode } from './errors.js';
+import type { LoadPhase, StopReason, Usage } from './frames.js';
+import type { GenerateRequestInput } from './request.js';
+
+/**
+ * What extension and sidecar say to each other beside LSP itself: one namespace a message, with its direction,
+ * its literal method name, and its parameters and result beside it.
+ */
+
+/** State of one backend. `phase` and `progress` (0 to 1) speak of a load. */
+export type BackendState =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'loading'; readonly phase: LoadPhase['phase']; readonly progress?: number }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'restarting'; readonly attempt: number; readonly delayMs: number; readonly reason: string }
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly reason: string }
+  | { readonly kind: 'stopped' };
+
+/** One backend as health reports it. */
+export interface BackendHealth {
+  /** Name in frames and logs. */
+  readonly name: string;
+  readonly state: BackendState;
+  readonly breaker: 'closed' | 'open' | 'half_open';
+  /** Absent until the model is known. */
+  readonly model?: ModelInfo;
+  /** Process id of the worker, where there is one. */
+  readonly workerPid?: number;
+  /** Decode speed over the last finished generations, tokens a second; absent before the first. */
+  readonly tokensPerSecond?: number;
+}
+
+/** A loaded model, as it runs: real figures, not what its architecture could do. */
+export interface ModelInfo {
+  readonly id: string;
+  readonly displayName: string;
+  /** Tokens of context that one request can use, prompt and answer together. */
+  readonly contextSize: number;
+  readonly sizeBytes: number;
+  /** Whether its vocabulary has fill-in-the-middle tokens. */
+  readonly infill: boolean;
+  /** What someone should know before expecting an assistant; absent where nothing need be said. */
+  readonly caution?: string;
+}
+
+/** The whole of the daemon at one moment. */
+export interface Health {
+  readonly state: 'starting' | 'loading' | 'ready' | 'failed' | 'draining';
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+  /** Absent until the inference socket is bound. */
+  readonly socketPath?: string;
+  readonly adminSocketPath: string;
+  readonly logPath: string;
+  readonly backends: readonly BackendHealth[];
+  readonly admission: {
+    readonly activePermits: number;
+    readonly permitsInUse: number;
+    readonly queueDepth: number;
+    readonly queued: number;
+  };
+}
+
+/** A generation that is waiting or running. */
+export interface StreamInfo {
+  /** The daemon's own id, which {@link CancelStreamRequest} takes. */
+  readonly streamId: string;
+  /** For whom: the client's name, such as `vscode`, `ghost text`, `socket`. */
+  readonly client: string;
+  readonly stage: 'queued' | 'prefill' | 'decode';
+  readonly backend?: string;
+  readonly startedAt: string;
+  readonly tokens: number;
+  /** Absent before the second token. */
+  readonly tokensPerSecond?: number;
+}
+
+/** Client → server. The daemon's health, now. */
+export namespace HealthRequest {
+  export const method = 'hearth/health';
+  export const type = new RequestType0<Health, void>(method);
+}
+
+/** Server → client. Sent after each change, at most ten times a second, to who subscribed to `health`. */
+export namespace HealthChanged {
+  export const method = 'hearth/healthChanged';
+  export const type = new NotificationType<Health>(method);
+}
+
+/** Server → client. All streams, after a change, at most five times a second, to who subscribed to `streams`. */
+export namespace StreamsChanged {
+  export const method = 'hearth/streamsChanged';
+  export const type = new NotificationType<{ readonly streams: readonly StreamInfo[] }>(method);
+}
+
+/** Server → client. New lines of the activity log, oldest first, to who subscribed to `activity`. */
+export namespace ActivityAppended {
+  export const method = 'hearth/activityAppended';
+  export const type = new NotificationType<{ readonly records: readonly ActivityRecord[] }>(method);
+}
+
+/**
+ * Client → server. From now on, send what happens on these channels. Each channel sends its present state at
+ * once: health and streams as they are, activity its last 200 records.
+ */
+export namespace SubscribeRequest {
+  export type Channel = 'health' | 'streams' | 'activity';
+  export interface Params {
+    readonly channels: readonly Channel[];
+  }
+  export const method = 'hearth/subscribe';
+  export const type = new RequestType<Params, null, void>(method);
+}
+
+/**
+ * Client → server. Generates text. Pieces travel as `$/progress` on `progressToken`; the answer comes when the
+ * generation has ended. `$/cancelRequest` stops it, in the queue, in prefill and in decode, and then the
+ * request fails with `RequestCancelled`.
+ */
+export namespace GenerateRequestMessage {
+  export interface Params {
+    readonly request: GenerateRequestInput;
+    /** Who asks, as the Streams view shows it, such as `ask` or `chat`. */
+    readonly client: string;
+    readonly progressToken?: string | number;
+  }
+  export interface Progress {
+    readonly content: string;
+  }
+  export interface Result {
+    readonly content: string;
+    readonly usage: Usage;
+    readonly stopReason: StopReason;
+    readonly backend: string;
+    readonly queueMs: number;
+    readonly firstTokenMs?: number;
+    readonly totalMs: number;
+  }
+  export const method = 'hearth/generate';
+  export const type = new RequestType<Params, Result, ErrorData>(method);
+  export const progress = new ProgressType<Progress>();
+}
+
+/** What a failed request carries as `data`: Hearth's own code beside JSON-RPC's. */
+export interface ErrorData {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly retryAfterMs?: number;
+}
+
+/** JSON-RPC's code for any {@link ErrorData} failure that has none of its own (LSP `RequestFailed`). */
+export const requestFailed = -32_803;
+
+/** Client → server. Exact token counts from the loaded vocabulary, one a text. */
+export namespace CountTokensRequest {
+  export interface Params {
+    readonly texts: readonly string[];
+    readonly model?: string;
+  }
+  export const method = 'hearth/countTokens';
+  export const type = new RequestType<Params, { readonly counts: readonly number[] }, ErrorData>(method);
+}
+
+/** Client → server. Ends a stream of any client; the owner sees `stop_reason: "cancelled"`. */
+export namespace CancelStreamRequest {
+  export const method = 'hearth/cancelStream';
+  export const type = new RequestType<{ readonly streamId: string }, { readonly found: boolean }, void>(method);
+}
+
+/** Server → client. The daemon is going away by intent: do not take the close for a crash. */
+export namespace DrainingNotification {
+  export const method = 'hearth/draining';
+  export const type = new NotificationType0(method);
+}

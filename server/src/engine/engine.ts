@@ -1,0 +1,66 @@
+import type { EventEmitter } from 'node:events';
+import type { BackendState, LoadPhase, ModelInfo, ResolvedGeneration, StopReason, Usage } from '@hearth/protocol';
+
+/**
+ * The Engine port: what the router needs of anything that can generate text.
+ *
+ * An engine has one life: made, {@link Engine.start started}, {@link Engine.stop stopped}. In between it moves
+ * through {@link BackendState} and says so with a `state` event; a restart after a crash is its own business.
+ */
+export interface Engine {
+  /** Name in frames, logs and metrics. Unique in a daemon. */
+  readonly name: string;
+  readonly state: BackendState;
+  /** The loaded model; undefined until it is known. */
+  readonly model: ModelInfo | undefined;
+  readonly accelerator: 'cpu' | 'cuda' | 'metal' | 'vulkan' | 'rocm';
+  readonly gpuLayers: number;
+  /** Process id of the worker, where there is one. */
+  readonly workerPid: number | undefined;
+  readonly events: EventEmitter<EngineEvents>;
+
+  /** Begins to load. Progress and the outcome come as `state` events; calling it twice does nothing. */
+  start(): void;
+
+  /**
+   * Generates. Yields `token` chunks as they are made, at the consumer's pace, and then exactly one `done`.
+   * A sequence that ends without `done` is a mid-stream failure (row 21).
+   *
+   * Aborting `signal` ends the work within one micro-batch, during prefill too, and then the iteration ends
+   * with `done` and stop reason `cancelled`. Ending the iteration early (`return`) does the same.
+   *
+   * @throws EngineFailure before the first chunk where the engine cannot serve (row 22), or after it where the
+   *   worker died.
+   */
+  generate(request: ResolvedGeneration, signal: AbortSignal): AsyncIterable<EngineChunk>;
+
+  /** Exact token counts, one a text. @throws EngineFailure `not_ready` while no model is loaded. */
+  countTokens(texts: readonly string[]): Promise<readonly number[]>;
+
+  /** Ends running generations, then the worker. Resolves when nothing of the engine is left. */
+  stop(): Promise<void>;
+}
+
+export interface EngineEvents {
+  state: [state: BackendState];
+  /** Details of a load, for the admin socket. */
+  phase: [phase: LoadPhase];
+}
+
+export type EngineChunk =
+  | { readonly kind: 'token'; readonly text: string }
+  | { readonly kind: 'done'; readonly stopReason: StopReason; readonly usage: Usage };
+
+/** Why an engine could not serve. Only `invalid_request` is the client's doing (row 76). */
+export type EngineFailureKind = 'not_ready' | 'invalid_request' | 'unavailable' | 'internal' | 'crashed' | 'hung';
+
+/** An engine's failure, before the router gives it a wire code. `message` holds no content and no path. */
+export class EngineFailure extends Error {
+  override readonly name = 'EngineFailure';
+  readonly kind: EngineFailureKind;
+
+  constructor(kind: EngineFailureKind, message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
