@@ -1,0 +1,248 @@
+/**
+ * Type-aware lint, and the layers of the design as errors:
+ *
+ *   endpoints → daemon parts → ports → protocol
+ *
+ * `layers` below says which folder may not import which; `reserved` says which packages and host interfaces belong
+ * to which folder alone. test/lint/layers.test.ts plants a violation of each and expects the error.
+ */
+import { builtinModules } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript';
+import { importX } from 'eslint-plugin-import-x';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+const root = path.dirname(fileURLToPath(import.meta.url));
+const absolute = (/** @type {string} */ place) => path.join(root, place);
+
+/** The parts that the composition root puts together. They know ports, never each other's implementations. */
+const daemonParts = [
+  ...['admission', 'config', 'connections', 'engine', 'events', 'generation', 'lock', 'models'],
+  ...['registry', 'router', 'supervisor'],
+].map((folder) => `server/src/${folder}`);
+const ports = [
+  'server/src/daemon-api.ts',
+  'server/src/engine/engine.ts',
+  'server/src/models/model-source.ts',
+];
+const composition = ['server/src/daemon.ts', 'server/src/main.ts', 'server/src/cli', 'server/bin'];
+const engines = ['llama', 'mock', 'remote'].map((name) => `server/src/engine/${name}`);
+
+/** @type {{ target: string[], from: string[], except?: string[], message: string }[]} */
+const layers = [
+  {
+    target: ['protocol'],
+    from: ['server', 'client', 'test'],
+    message: 'The protocol is the lowest layer: it imports nothing of ours.',
+  },
+  {
+    target: ['protocol/src'],
+    from: ['protocol/node'],
+    message: 'protocol/src runs anywhere; what needs Node is in protocol/node.',
+  },
+  { target: ['server'], from: ['client'], message: 'Server and client meet in protocol/ only.' },
+  { target: ['client'], from: ['server'], message: 'Client and server meet in protocol/ only.' },
+  {
+    target: [...daemonParts, ...ports],
+    from: ['server/src/endpoints', ...composition],
+    message: 'Dependencies point from endpoints to the daemon parts, not back.',
+  },
+  {
+    target: ['server/src/endpoints'],
+    from: [...composition, ...engines],
+    message: 'An endpoint knows the daemon by server/src/daemon-api.ts only.',
+  },
+  {
+    target: daemonParts.filter((part) => part !== 'server/src/engine' && part !== 'server/src/config'),
+    from: engines,
+    message: 'Parts know engines by server/src/engine/engine.ts only.',
+  },
+  {
+    target: ports,
+    from: daemonParts,
+    except: ports,
+    message: 'A port imports the protocol and other ports, no implementation.',
+  },
+];
+
+/** Host interfaces and packages that belong to a few folders; `files` may use what others may not. */
+const reserved = {
+  engine: {
+    files: ['server/src/engine/llama/**'],
+    group: ['node-llama-cpp', 'node-llama-cpp/*', '@node-llama-cpp/*'],
+    message: 'Only server/src/engine/llama may import node-llama-cpp.',
+  },
+  native: {
+    // Peer credentials come from the kernel through koffi too.
+    files: ['server/src/engine/llama/**', 'server/src/connections/**'],
+    group: ['koffi', 'koffi/*', '@koromix/*'],
+    message: 'Only server/src/engine/llama and server/src/connections may import koffi.',
+  },
+  editor: {
+    files: ['client/**', 'test/vscode/**'],
+    group: ['vscode', 'vscode-languageclient', 'vscode-languageclient/*'],
+    message: 'Only client/ may import vscode.',
+  },
+  outbound: {
+    // What tests ask of a server is no connection of the product's.
+    files: ['server/src/models/pull/**', 'server/src/engine/remote/**', 'test/**'],
+    group: ['undici', 'undici/*', 'axios', 'got', 'node-fetch', 'openai', 'ws'],
+    message: 'Only server/src/models/pull and server/src/engine/remote open outbound connections.',
+  },
+};
+const clientsOfNode = {
+  http: ['request', 'get', 'Agent', 'globalAgent', 'ClientRequest', 'default'],
+  https: ['request', 'get', 'Agent', 'globalAgent', 'default'],
+  http2: ['connect', 'default'],
+  tls: ['connect', 'default'],
+};
+const nodeInterfaces = ['process', 'Buffer', 'require', 'module', '__dirname', '__filename', 'setImmediate'];
+
+/**
+ * The rules that keep a file from everything reserved but `allowed`. One whole set a folder, because a later
+ * configuration of a rule replaces an earlier one.
+ *
+ * @param {(keyof typeof reserved)[]} allowed
+ * @param {{ anywhere?: boolean }} [options] anywhere: the file must run outside Node too
+ */
+function reservedRules(allowed, { anywhere = false } = {}) {
+  const forbidden = Object.entries(reserved)
+    .filter(([name]) => !allowed.some((one) => one === name))
+    .map(([, { group, message }]) => ({ group, message }));
+  const nodeOnly = {
+    group: ['node:*', 'vscode-jsonrpc/node', 'vscode-jsonrpc/node.js', ...builtinModules],
+    message: 'protocol/src runs anywhere: it uses no Node interface.',
+  };
+  const patterns = anywhere ? [...forbidden, nodeOnly] : forbidden;
+  const outbound = !allowed.includes('outbound');
+  const paths = Object.entries(clientsOfNode).flatMap(([name, importNames]) =>
+    [`node:${name}`, name].map((module) => ({
+      name: module,
+      importNames,
+      message: reserved.outbound.message,
+    })),
+  );
+  return {
+    'no-restricted-imports': ['error', { patterns, paths: outbound && !anywhere ? paths : [] }],
+    // The rule above does not see `import()` and `require()`.
+    'no-restricted-syntax': [
+      'error',
+      ...patterns.flatMap(({ group, message }) => {
+        const names = `/^(${group.map((name) => name.replaceAll('*', '.*').replaceAll('/', '\\/')).join('|')})$/`;
+        return [
+          { selector: `ImportExpression > Literal[value=${names}]`, message },
+          { selector: `CallExpression[callee.name=/require/i] > Literal[value=${names}]`, message },
+          { selector: `CallExpression[callee.property.name='resolve'] > Literal[value=${names}]`, message },
+        ];
+      }),
+    ],
+    'no-restricted-globals': [
+      'error',
+      ...(outbound ? ['fetch', 'WebSocket', 'EventSource', 'XMLHttpRequest'] : []).map((name) => ({
+        name,
+        message: reserved.outbound.message,
+      })),
+      ...(anywhere ? nodeInterfaces : []).map((name) => ({
+        name,
+        message: 'protocol/src runs anywhere: it uses no Node interface.',
+      })),
+    ],
+  };
+}
+
+/**
+ * A layer as zones of import-x. An exception must lie inside the one forbidden place it is an exception from.
+ *
+ * @param {(typeof layers)[number]} layer
+ */
+function zonesOf({ target, from, except = [], message }) {
+  if (except.length === 0) return [{ target, from, message }];
+  return from.map((place) => ({
+    target,
+    from: place,
+    except: except.filter((one) => one.startsWith(`${place}/`)).map((one) => path.relative(place, one)),
+    message,
+  }));
+}
+
+export default defineConfig(
+  {
+    ignores: [
+      '**/dist/**',
+      '**/out/**',
+      '**/node_modules/**',
+      '.vscode-test/**',
+      'test/output/**',
+      'client/dev/sample/**',
+    ],
+  },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    plugins: { 'import-x': importX },
+    languageOptions: {
+      parserOptions: { projectService: { allowDefaultProject: ['vitest.config.ts'] }, tsconfigRootDir: root },
+    },
+    settings: {
+      'import-x/resolver-next': [
+        createTypeScriptImportResolver({
+          project: ['protocol', 'server', 'client', 'test'].map((name) => absolute(`${name}/tsconfig.json`)),
+          noWarnOnMultipleProjects: true,
+          conditionNames: ['hearth-source', 'types', 'import', 'require', 'node', 'default'],
+        }),
+      ],
+      'import-x/extensions': ['.ts', '.js', '.mjs'],
+    },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', ignoreRestSiblings: true }],
+      // Standard output carries the protocol in some roles, so nothing writes there by habit.
+      'no-console': 'error',
+      eqeqeq: 'error',
+      'import-x/no-cycle': ['error', { ignoreExternal: true }],
+      'import-x/no-restricted-paths': [
+        'error',
+        {
+          basePath: root,
+          zones: layers.flatMap(zonesOf),
+        },
+      ],
+      ...reservedRules([]),
+    },
+  },
+  {
+    files: ['protocol/src/**/*.ts'],
+    ignores: ['**/*.test.ts'],
+    rules: reservedRules([], { anywhere: true }),
+  },
+  // One namespace per JSON-RPC message: its literal method name beside its types.
+  { files: ['protocol/src/messages*.ts'], rules: { '@typescript-eslint/no-namespace': 'off' } },
+  { files: ['server/src/engine/llama/**/*.ts'], rules: reservedRules(['engine', 'native']) },
+  { files: ['server/src/connections/**/*.ts'], rules: reservedRules(['native']) },
+  { files: ['server/src/{models/pull,engine/remote}/**/*.ts'], rules: reservedRules(['outbound']) },
+  { files: ['client/**/*.ts'], rules: reservedRules(['editor']) },
+  { files: ['test/**/*.ts'], rules: reservedRules(['outbound']) },
+  { files: ['test/vscode/**/*.ts'], rules: reservedRules(['editor', 'outbound']) },
+  {
+    files: ['**/*.test.ts'],
+    rules: {
+      // A test knows what it planted.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/unbound-method': 'off',
+    },
+  },
+  {
+    files: ['**/*.{js,mjs,cjs}'],
+    languageOptions: { ecmaVersion: 'latest', sourceType: 'module' },
+    rules: { eqeqeq: 'error', 'no-console': 'error', 'no-var': 'error', 'prefer-const': 'error' },
+  },
+);

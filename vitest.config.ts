@@ -1,0 +1,56 @@
+import { defineConfig } from 'vitest/config';
+
+/** Workspace packages resolve to their TypeScript sources; nothing has to be built for a unit test. */
+const conditions = ['hearth-source', 'node', 'import', 'module', 'default'];
+const shared = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+};
+
+export default defineConfig({
+  test: {
+    // Two workers leave a two-core machine usable, and the processes under test need their share.
+    maxWorkers: 2,
+    passWithNoTests: false,
+    projects: [
+      {
+        ...shared,
+        test: {
+          name: 'unit',
+          include: [
+            'protocol/{src,node}/**/*.test.ts',
+            'server/src/**/*.test.ts',
+            'client/src/**/*.test.ts',
+            'client/dev/**/*.test.ts',
+            'test/{lint,support}/**/*.test.ts',
+          ],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'acceptance',
+          include: ['test/{acceptance,faults}/**/*.test.ts'],
+          globalSetup: ['test/support/built.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        ...shared,
+        test: {
+          // A real VS Code in a browser: one at a time, and slow to start.
+          name: 'vscode',
+          include: ['test/vscode/**/*.test.ts'],
+          exclude: ['test/vscode/host/**'],
+          globalSetup: ['test/support/built.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+  },
+});
