@@ -81,7 +81,7 @@ export interface StreamInfo {
 /** Client → server. The daemon's health, now. */
 export namespace HealthRequest {
   export const method = 'hearth/health';
-  export const type = new RequestType0<Health, void>(method);
+  export const type = new RequestType0<Health, ErrorData>(method);
 }
 
 /** Server → client. Sent after each change, at most ten times a second, to who subscribed to `health`. */
@@ -112,7 +112,7 @@ export namespace SubscribeRequest {
     readonly channels: readonly Channel[];
   }
   export const method = 'hearth/subscribe';
-  export const type = new RequestType<Params, null, void>(method);
+  export const type = new RequestType<Params, null, ErrorData>(method);
 }
 
 /**
@@ -167,7 +167,7 @@ export namespace CountTokensRequest {
 /** Client → server. Ends a stream of any client; the owner sees `stop_reason: "cancelled"`. */
 export namespace CancelStreamRequest {
   export const method = 'hearth/cancelStream';
-  export const type = new RequestType<{ readonly streamId: string }, { readonly found: boolean }, void>(method);
+  export const type = new RequestType<{ readonly streamId: string }, { readonly found: boolean }, ErrorData>(method);
 }
 
 /** Server → client. The daemon is going away by intent: do not take the close for a crash. */

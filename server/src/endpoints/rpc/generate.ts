@@ -1,0 +1,66 @@
+import {
+  generateRequestSchema,
+  GenerateRequestMessage,
+  HearthError,
+  type GenerateRequest,
+} from '@hearth/protocol';
+import { z } from 'zod';
+import type { MessageConnection } from 'vscode-jsonrpc';
+import type { DaemonApi } from '../../daemon-api.js';
+
+export const generateParamsSchema = z.object({
+  request: generateRequestSchema,
+  client: z.string().min(1).max(64),
+  progressToken: z.union([z.string(), z.number()]).optional(),
+});
+
+/** The parameters of `hearth/generate`, checked. */
+export interface GenerateParams {
+  readonly request: GenerateRequest;
+  readonly client: string;
+  readonly progressToken?: string | number | undefined;
+}
+
+/**
+ * Runs one `hearth/generate`. Each piece of text is written to the peer before the next is taken from the
+ * daemon, so that a peer that reads slowly slows its own stream and nobody else's.
+ *
+ * @throws HearthError as {@link DaemonApi.generate} does.
+ */
+export async function generate(
+  connection: MessageConnection,
+  daemon: DaemonApi,
+  params: GenerateParams,
+  signal: AbortSignal,
+): Promise<GenerateRequestMessage.Result> {
+  const { request, client, progressToken } = params;
+  for await (const event of daemon.generate(request, { name: client }, signal)) {
+    if (event.kind === 'done') {
+      const { text, usage, stopReason, backend, queueMs, firstTokenMs, totalMs } = event;
+      const times = { queueMs, totalMs, ...(firstTokenMs === undefined ? {} : { firstTokenMs }) };
+      return { content: text, usage, stopReason, backend, ...times };
+    }
+    if (progressToken === undefined || signal.aborted) continue;
+    const write = connection.sendProgress(GenerateRequestMessage.progress, progressToken, {
+      content: event.text,
+    });
+    await settledOrAborted(write, signal);
+  }
+  throw new HearthError('internal', 'The generation ended without an end.');
+}
+
+/**
+ * Waits for `write`, but not past an abort: a peer that has stopped reading must not keep a cancelled generation,
+ * and the place it holds in the daemon, from ending.
+ */
+async function settledOrAborted(write: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) {
+    write.catch(() => {});
+    return;
+  }
+  await new Promise<void>((resolve, reject) => {
+    const abort = (): void => resolve();
+    signal.addEventListener('abort', abort, { once: true });
+    write.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
