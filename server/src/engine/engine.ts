@@ -17,6 +17,8 @@ export interface Engine {
   readonly gpuLayers: number;
   /** Process id of the worker, where there is one. */
   readonly workerPid: number | undefined;
+  /** Decode speed over the last finished generations, tokens a second; undefined before the first. */
+  readonly tokensPerSecond: number | undefined;
   readonly events: EventEmitter<EngineEvents>;
 
   /** Begins to load. Progress and the outcome come as `state` events; calling it twice does nothing. */

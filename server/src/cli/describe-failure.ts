@@ -1,0 +1,54 @@
+import { HearthError } from '@hearth/protocol';
+import { StartupError } from '../lock/startup-error.js';
+import { NotReadyError } from '../router/ready-gate.js';
+import { type ExitCode, exitCodes } from './exit-codes.js';
+
+export interface Failure {
+  readonly text: string;
+  readonly exitCode: ExitCode;
+}
+
+/** What a failure says to the person at the terminal, and the exit code that says it to a script. */
+export function describeFailure(error: unknown): Failure {
+  if (error instanceof StartupError) return { text: error.message, exitCode: startupExitCode(error) };
+  if (error instanceof NotReadyError) return { text: error.message, exitCode: exitCodes.notReady };
+  if (error instanceof HearthError) {
+    return { text: `${error.code}: ${error.message}`, exitCode: requestExitCode(error) };
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { text: `internal fault: ${text}`, exitCode: exitCodes.internal };
+}
+
+function startupExitCode(error: StartupError): ExitCode {
+  switch (error.kind) {
+    case 'lock_held':
+      return exitCodes.alreadyRunning;
+    case 'config':
+    case 'bad_address':
+    case 'runtime_directory':
+    case 'path_too_long':
+      return exitCodes.usage;
+    case 'lock_unsafe':
+    case 'lock_unavailable':
+    case 'socket_unsafe':
+    case 'address_in_use':
+    case 'bind_failed':
+      return exitCodes.notReady;
+  }
+}
+
+function requestExitCode(error: HearthError): ExitCode {
+  switch (error.code) {
+    case 'queue_full':
+    case 'queue_timeout':
+      return exitCodes.queueFull;
+    case 'invalid_request':
+    case 'unsupported_parameter':
+    case 'frame_too_large':
+      return exitCodes.usage;
+    case 'internal':
+      return exitCodes.internal;
+    default:
+      return exitCodes.notReady;
+  }
+}

@@ -1,0 +1,33 @@
+import type { BackendHealth, Health } from '@hearth/protocol';
+
+/** The daemon's health in a few lines for a person at a terminal. */
+export function describeHealth(health: Health): string {
+  const { admission } = health;
+  return [
+    `hearth ${health.version} is ${health.state} (process ${String(health.pid)}, up ${describeTime(health.uptimeMs)})`,
+    ...(health.problem === undefined ? [] : [`  ${health.problem}`]),
+    ...health.backends.map((backend) => `  ${describeBackend(backend)}`),
+    `  permits ${String(admission.permitsInUse)} of ${String(admission.activePermits)} in use, queue ${String(admission.queued)} of ${String(admission.queueDepth)}`,
+    ...(health.socketPath === undefined ? [] : [`  socket ${health.socketPath}`]),
+    `  activity log ${health.logPath}`,
+  ].join('\n');
+}
+
+function describeBackend(backend: BackendHealth): string {
+  const { model } = backend;
+  const parts = [`${backend.name}: ${backend.state.kind}`];
+  if ('reason' in backend.state) parts.push(backend.state.reason);
+  if (model !== undefined) parts.push(`${model.displayName}, ${String(model.contextSize)} tokens of context`);
+  if (backend.tokensPerSecond !== undefined)
+    parts.push(`${String(Math.round(backend.tokensPerSecond))} tokens/s`);
+  if (backend.breaker !== 'closed') parts.push(`breaker ${backend.breaker.replace('_', ' ')}`);
+  return parts.join(' · ');
+}
+
+/** `4 s`, `3 min`, `2 h`: as coarse as a person wants it. */
+function describeTime(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${String(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${String(minutes)} min` : `${String(Math.round(minutes / 60))} h`;
+}

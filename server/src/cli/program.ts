@@ -1,0 +1,159 @@
+import { Command, CommanderError, Option } from 'commander';
+import { StartupError } from '../lock/startup-error.js';
+import { version } from '../version.js';
+import { describeFailure } from './describe-failure.js';
+import { type ExitCode, exitCodes } from './exit-codes.js';
+
+/**
+ * Runs one command line and says with which code the process is to exit.
+ *
+ * Commands are loaded when they are chosen, so that `hearth status` does not load a daemon.
+ */
+export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
+  let code: ExitCode = exitCodes.ok;
+  const program = buildProgram((outcome) => {
+    code = outcome;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const failure = describeFailure(error);
+    process.stderr.write(`hearth: ${failure.text}\n`);
+    return failure.exitCode;
+  }
+}
+
+function buildProgram(finish: (code: ExitCode) => void): Command {
+  const program = new Command('hearth')
+    .description('Keeps one local model warm and lets everything on this machine share it.')
+    .version(version)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', exitCodeHelp);
+
+  daemonCommand(program, 'serve', 'Run the daemon in the foreground until a signal ends it.').action(
+    async (flags: DaemonFlags) => {
+      const { serve } = await import('./serve.js');
+      finish(await serve(flags));
+    },
+  );
+
+  daemonCommand(
+    program,
+    'sidecar',
+    'Serve one editor over stdio: run the daemon, or relay to the one that already runs.',
+  ).action(async (flags: DaemonFlags) => {
+    const { sidecar } = await import('./sidecar.js');
+    finish(await sidecar(flags));
+  });
+
+  withRuntimeDir(program.command('generate'))
+    .description(
+      'Generate text and stream it to the terminal. Starts a daemon for the purpose where none runs.',
+    )
+    .argument('<prompt>', 'what to ask, as one argument')
+    .option('--model <name-or-path>', 'model to use, or to start with where no daemon runs')
+    .option('--max-tokens <n>', 'end after so many tokens', wholeNumber)
+    .option('--temperature <t>', '0: always the likeliest token', number)
+    .option('--seed <n>', 'equal seeds give equal text', wholeNumber)
+    .option('--json', 'print the frames of the protocol, one a line')
+    .action(async (prompt: string, flags: GenerateFlags) => {
+      const { generateCommand } = await import('./generate.js');
+      finish(await generateCommand(prompt, flags));
+    });
+
+  withRuntimeDir(program.command('status'))
+    .description('Say how the daemon is.')
+    .option('--json', 'print the frames of the admin socket, one a line')
+    .option('--watch', 'go on printing until the daemon ends')
+    .action(async (flags: StatusFlags) => {
+      const { status } = await import('./status.js');
+      finish(await status(flags));
+    });
+
+  return program;
+}
+
+/** The flags of `serve`, which `sidecar` shares. Values are checked as configuration, all at once. */
+export interface DaemonFlags {
+  readonly config?: string;
+  readonly mock?: string;
+  readonly [flag: string]: unknown;
+}
+
+export interface GenerateFlags {
+  readonly runtimeDir?: string;
+  readonly model?: string;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly seed?: number;
+  readonly json?: true;
+}
+
+export interface StatusFlags {
+  readonly runtimeDir?: string;
+  readonly json?: true;
+  readonly watch?: true;
+}
+
+function daemonCommand(program: Command, name: string, description: string): Command {
+  return withRuntimeDir(program.command(name))
+    .description(description)
+    .option('--config <file>', 'JSON file with any of these settings (names with underscores)')
+    .option('--model <name-or-path>', 'name of an embedded model, or path of a GGUF file (default: pilot)')
+    .addOption(new Option('--engine <kind>', 'what generates (default: llama)').choices(['llama', 'mock']))
+    .option('--mock <json>', 'knobs of the mock engine, or an array of them')
+    .option('--context-size <n>', 'tokens of context for each request (default: from the model)', looseNumber)
+    .option('--tcp <host:port>', 'serve the inference protocol on loopback TCP too; port 0: any free one')
+    .option('--tcp-key-env <name>', 'environment variable that holds the key which TCP clients must show')
+    .option('--tcp-allow-remote', 'let --tcp listen on an address that other machines reach; needs a key')
+    .option('--active-permits <n>', 'requests that run at once (default: 1)', looseNumber)
+    .option('--queue-depth <n>', 'requests that wait behind them (default: 10)', looseNumber)
+    .option(
+      '--ready-timeout-secs <n>',
+      'give up when no model is ready by then; 0: never (default: 30)',
+      looseNumber,
+    )
+    .option(
+      '--write-timeout-secs <n>',
+      'drop a client that does not read for so long; 0: never (default: 60)',
+      looseNumber,
+    )
+    .option(
+      '--drain-timeout-secs <n>',
+      'at the end, let running requests finish for so long (default: 10)',
+      looseNumber,
+    )
+    .option('--log-dir <dir>', 'where the activity log goes (default: ~/.hearth/logs)');
+}
+
+function withRuntimeDir(command: Command): Command {
+  return command.option(
+    '--runtime-dir <dir>',
+    'where sockets and lock are (default: $XDG_RUNTIME_DIR/hearth or ~/.hearth/run)',
+  );
+}
+
+/** Wrong numbers become NaN, which the configuration's check reports with everything else that is wrong. */
+function looseNumber(text: string): number {
+  return text.trim() === '' ? Number.NaN : Number(text);
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || Number.isNaN(value))
+    throw new StartupError('config', `"${text}" is not a number`);
+  return value;
+}
+
+function wholeNumber(text: string): number {
+  const value = number(text);
+  if (!Number.isSafeInteger(value)) throw new StartupError('config', `"${text}" is not a whole number`);
+  return value;
+}
+
+const exitCodeHelp = `
+Exit codes: 0 fine · 1 fault of Hearth's own · 2 wrong flag or configuration · 3 another daemon runs here ·
+4 no daemon or no ready model · 5 queue full · 130 interrupted`;

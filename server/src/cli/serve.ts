@@ -1,0 +1,39 @@
+import type { Daemon } from '../daemon.js';
+import { daemonConfig } from './daemon-config.js';
+import { type ExitCode, exitCodes } from './exit-codes.js';
+import { findPaths, makeDaemon, takeLock } from './open-daemon.js';
+import type { DaemonFlags } from './program.js';
+import { stopOnSignals } from './signals.js';
+
+/** `hearth serve`: the daemon in the foreground, until a signal ends it. */
+export async function serve(flags: DaemonFlags): Promise<ExitCode> {
+  const config = daemonConfig(flags, process.env);
+  const paths = findPaths(config.runtime_dir);
+  const lock = await takeLock(paths);
+  let daemon: Daemon | undefined;
+  try {
+    daemon = await makeDaemon(config, paths, lock);
+  } finally {
+    if (daemon === undefined) lock.release();
+  }
+  const stopped = stopOnSignals(daemon);
+  if (config.engine === 'mock')
+    process.stderr.write('hearth: the mock engine serves: fixed tokens, no model.\n');
+  if (config.write_timeout_secs === 0) {
+    process.stderr.write(
+      'hearth: --write-timeout-secs 0: a client that never reads can hold its slot for ever.\n',
+    );
+  }
+  try {
+    await daemon.start();
+  } catch (error) {
+    await daemon.stop();
+    if (stopped.signal.aborted) return exitCodes.ok;
+    throw error;
+  }
+  process.stdout.write(`hearth: ready\nhearth: inference socket ${paths.inference}\n`);
+  const { tcpAddress } = daemon;
+  if (tcpAddress !== undefined) process.stdout.write(`hearth: inference tcp ${tcpAddress}\n`);
+  await stopped.done;
+  return exitCodes.ok;
+}

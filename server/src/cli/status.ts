@@ -1,0 +1,67 @@
+import { connect as connectSocket, type Socket } from 'node:net';
+import { type AdminFrame, type Health, HealthRequest } from '@hearth/protocol';
+import { ConnectError, watchAdmin } from '@hearth/protocol/node';
+import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
+import type { RuntimePaths } from '../lock/runtime-directory.js';
+import { describeProgress } from './daemon-progress.js';
+import { describeHealth } from './describe-health.js';
+import { type ExitCode, exitCodes } from './exit-codes.js';
+import { findPaths } from './open-daemon.js';
+import type { StatusFlags } from './program.js';
+
+/**
+ * `hearth status`: what the admin socket says, once, or with `--watch` until the daemon ends (row 171). Exits with
+ * 4 where no daemon runs, so that a script can ask.
+ */
+export async function status(flags: StatusFlags): Promise<ExitCode> {
+  const paths = findPaths(flags.runtimeDir);
+  const interrupted = new AbortController();
+  const onSignal = (): void => {
+    interrupted.abort();
+  };
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
+  let last: AdminFrame['status'] | undefined;
+  try {
+    for await (const frame of watchAdmin(paths.admin, { signal: interrupted.signal, timeoutMs: 0 })) {
+      last = frame.status;
+      if (flags.json === true) process.stdout.write(`${JSON.stringify(frame)}\n`);
+      else await show(frame, paths);
+      // Capabilities come first; the state that follows them is the last of the snapshot (row 50).
+      if (flags.watch !== true && frame.status !== 'capabilities') break;
+    }
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    process.stderr.write(`hearth: no daemon runs at ${paths.directory}: start one with \`hearth serve\`\n`);
+    return exitCodes.notReady;
+  }
+  if (flags.watch === true) return interrupted.signal.aborted ? exitCodes.interrupted : exitCodes.ok;
+  return last === 'ready' ? exitCodes.ok : exitCodes.notReady;
+}
+
+async function show(frame: AdminFrame, paths: RuntimePaths): Promise<void> {
+  const text = frame.status === 'ready' ? describeHealth(await askHealth(paths)) : describeProgress(frame);
+  if (text !== undefined) process.stdout.write(`${text}\n`);
+}
+
+async function askHealth(paths: RuntimePaths): Promise<Health> {
+  const socket = await open(paths.rpc);
+  const connection = createMessageConnection(
+    new StreamMessageReader(socket),
+    new StreamMessageWriter(socket),
+  );
+  connection.listen();
+  try {
+    return await connection.sendRequest(HealthRequest.type);
+  } finally {
+    connection.dispose();
+    socket.destroy();
+  }
+}
+
+function open(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectSocket(path, () => resolve(socket));
+    socket.once('error', reject);
+  });
+}

@@ -1,0 +1,422 @@
+import { EventEmitter } from 'node:events';
+import type { Server, Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type ActivityEvent,
+  type ActivityRecord,
+  type AdminFrame,
+  type BackendHealth,
+  type GenerateRequest,
+  type Health,
+  type StreamInfo,
+  wireVersion,
+} from '@hearth/protocol';
+import { Admission } from './admission/admission.js';
+import type { Config } from './config/config.js';
+import { readPeerCredentials } from './connections/peer-credentials.js';
+import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from './daemon-api.js';
+import { serveAdmin } from './endpoints/admin/admin-endpoint.js';
+import { serveInference } from './endpoints/ndjson/inference-connection.js';
+import { type RpcConnection, serveRpc } from './endpoints/rpc/serve-rpc.js';
+import type { Engine } from './engine/engine.js';
+import type { ActivityLog } from './events/activity-log.js';
+import { failureToError } from './generation/failures.js';
+import { generate } from './generation/generator.js';
+import { StreamRegistry } from './generation/stream-registry.js';
+import { bindSocket } from './lock/bind-socket.js';
+import { bindTcp, parseTcpAddress } from './lock/bind-tcp.js';
+import type { KernelLock } from './lock/kernel-lock.js';
+import type { RuntimePaths } from './lock/runtime-directory.js';
+import type { RecordActivity } from './record-activity.js';
+import { waitForReady } from './router/ready-gate.js';
+import { Router } from './router/router.js';
+import { StatusBoard } from './status/status-board.js';
+import { version } from './version.js';
+
+/** Connections that one server holds at once; one more is dropped by the kernel's side of Node. */
+const maxConnections = 256;
+
+export interface DaemonParts {
+  readonly config: Config;
+  readonly paths: RuntimePaths;
+  /** Held. The daemon releases it as its very last act. */
+  readonly lock: KernelLock;
+  readonly log: ActivityLog;
+  /** In priority order. */
+  readonly engines: readonly Engine[];
+  /** The TCP key, read from the environment by name; undefined: none is asked for. */
+  readonly tcpKey: string | undefined;
+}
+
+/** Something that listens. */
+interface Listener {
+  readonly server: Server;
+  close(): Promise<void>;
+}
+
+/**
+ * The daemon: the one place where the parts meet, and their order in time.
+ *
+ * Start (behaviours.md 1.6): the lock is held before this is made; then admin socket, rpc socket, engines, and
+ * only when every engine is ready the inference sockets. So to connect to the inference socket is to know that it
+ * can serve (row 46).
+ *
+ * End: stop accepting, say `draining`, refuse who waits, let what runs finish within the drain timeout, end what
+ * is left, stop the engines, release the lock.
+ */
+export class Daemon implements DaemonApi {
+  readonly events = new EventEmitter<DaemonEvents>();
+  readonly #parts: DaemonParts;
+  readonly #board = new StatusBoard();
+  readonly #streams: StreamRegistry;
+  readonly #admission: Admission;
+  readonly #router: Router;
+  readonly #listeners: Listener[] = [];
+  readonly #sockets = new Set<Socket>();
+  readonly #adminSockets = new Set<Socket>();
+  readonly #rpc = new Set<RpcConnection>();
+  readonly #stopping = new AbortController();
+  readonly #hasten = new AbortController();
+  readonly #startedAt = performance.now();
+  #state: Health['state'] = 'starting';
+  #whenUnused: (() => void)[] = [];
+  #problem: string | undefined;
+  #inferenceBound = false;
+  #tcp: string | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(parts: DaemonParts) {
+    this.#parts = parts;
+    this.events.setMaxListeners(0);
+    const now = (): number => performance.now();
+    this.#streams = new StreamRegistry(now, () => this.events.emit('streams'));
+    this.#admission = new Admission(
+      { activePermits: parts.config.active_permits, queueDepth: parts.config.queue_depth },
+      now,
+      () => this.events.emit('health'),
+    );
+    this.#router = new Router(parts.engines, {
+      now,
+      onBreaker: (engine, state) => {
+        parts.log.record(state === 'open' ? 'warn' : 'info', 'router', breakerEvent(engine, state));
+        this.events.emit('health');
+      },
+    });
+    parts.log.events.on('record', (record) => this.events.emit('activity', record));
+  }
+
+  /**
+   * Starts everything and waits until it serves.
+   *
+   * @throws StartupError where something cannot be bound. @throws NotReadyError where an engine failed or took
+   *   too long. In both cases the caller is to {@link stop}.
+   */
+  async start(): Promise<void> {
+    const { config, paths, lock, log, engines } = this.#parts;
+    log.record('info', 'daemon', { msg: 'daemon_started', pid: process.pid, version });
+    const ours = { lock, mode: 0o600 } as const;
+    this.#listeners.push(
+      await bindSocket({ ...ours, path: paths.admin, onConnection: (socket) => this.#onAdmin(socket) }),
+    );
+    this.#listeners.push(
+      await bindSocket({ ...ours, path: paths.rpc, onConnection: (socket) => this.#onRpc(socket) }),
+    );
+    this.#setState('loading');
+    for (const engine of engines) this.#follow(engine);
+    for (const engine of engines) engine.start();
+    const startupMs = await waitForReady(engines, config.ready_timeout_secs * 1000, this.#stopping.signal);
+    await this.#openInference();
+    this.#setState('ready');
+    log.record('info', 'daemon', { msg: 'daemon_ready', startup_ms: Math.round(startupMs) });
+  }
+
+  /** Serves one more peer of the JSON-RPC protocol, such as the editor at the other end of stdio. */
+  attachRpc(input: Readable, output: Writable): RpcConnection {
+    const connection = serveRpc(input, output, this);
+    this.#rpc.add(connection);
+    void connection.closed.then(() => {
+      this.#rpc.delete(connection);
+      this.#noticeUnused();
+    });
+    return connection;
+  }
+
+  /** Resolves once no client is connected, of whatever kind but the admin socket's, which only looks on. */
+  async unused(): Promise<void> {
+    if (this.#rpc.size + this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
+  }
+
+  /** Marks the daemon as failed, for editors that are to show why; admin and rpc sockets stay. */
+  fail(problem: string): void {
+    this.#problem = problem;
+    this.#setState('failed');
+  }
+
+  /** Where the inference protocol is served over TCP, as `host:port`; undefined where it is not. */
+  get tcpAddress(): string | undefined {
+    return this.#tcp;
+  }
+
+  health(): Health {
+    const { config, paths, log, engines } = this.#parts;
+    return {
+      state: this.#state,
+      version,
+      pid: process.pid,
+      uptimeMs: Math.round(performance.now() - this.#startedAt),
+      ...(this.#inferenceBound ? { socketPath: paths.inference } : {}),
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      adminSocketPath: paths.admin,
+      logPath: log.path,
+      backends: engines.map((engine) => this.#describe(engine)),
+      admission: {
+        activePermits: config.active_permits,
+        permitsInUse: this.#admission.permitsInUse,
+        queueDepth: config.queue_depth,
+        queued: this.#admission.queued,
+      },
+    };
+  }
+
+  streams(): readonly StreamInfo[] {
+    return this.#streams.list();
+  }
+
+  recentActivity(): readonly ActivityRecord[] {
+    return this.#parts.log.recent();
+  }
+
+  generate(request: GenerateRequest, caller: Caller, signal: AbortSignal): AsyncIterable<GenerationEvent> {
+    const parts = {
+      admission: this.#admission,
+      router: this.#router,
+      streams: this.#streams,
+      record: this.#record,
+      now: (): number => performance.now(),
+    };
+    return generate(parts, request, caller, signal);
+  }
+
+  async countTokens(texts: readonly string[], model?: string): Promise<readonly number[]> {
+    const { engine, settle } = this.#router.route(model);
+    // Counting says nothing of how well the backend generates.
+    settle('neutral');
+    try {
+      return await engine.countTokens(texts);
+    } catch (error) {
+      throw failureToError(error);
+    }
+  }
+
+  cancelStream(streamId: string): boolean {
+    return this.#streams.cancel(streamId);
+  }
+
+  /**
+   * Drains and ends. The first call begins; each later call hastens, and all of them get the same end (row 146).
+   */
+  stop(): Promise<void> {
+    if (this.#stopped === undefined) this.#stopped = this.#drain();
+    else this.#hasten.abort();
+    return this.#stopped;
+  }
+
+  async #drain(): Promise<void> {
+    const { config, engines, lock, log } = this.#parts;
+    this.#stopping.abort();
+    this.#setState('draining');
+    const closing = this.#listeners.map((listener) => listener.close());
+    log.record('info', 'daemon', {
+      msg: 'daemon_draining',
+      in_flight: this.#streams.size - this.#admission.queued,
+      queued: this.#admission.queued,
+    });
+    this.#board.publish({ ...adminEnvelope, status: 'draining' });
+    this.events.emit('draining');
+    this.#admission.close();
+
+    await this.#finishRunning(config.drain_timeout_secs * 1000);
+    // Their streams are over; what is written goes out before the end of each connection.
+    for (const connection of [...this.#rpc]) connection.dispose();
+    for (const socket of [...this.#sockets, ...this.#adminSockets]) socket.destroySoon();
+    const patience = delay(1000, undefined, { ref: false });
+    await Promise.race([Promise.all(closing), patience]);
+    for (const socket of [...this.#sockets, ...this.#adminSockets]) socket.destroy();
+    await Promise.all(engines.map((engine) => engine.stop()));
+    log.record('info', 'daemon', {
+      msg: 'daemon_stopped',
+      uptime_s: Math.round((performance.now() - this.#startedAt) / 1000),
+    });
+    log.close();
+    lock.release();
+  }
+
+  /** Lets what runs finish until the time is up or somebody hastens, then ends it. */
+  async #finishRunning(timeoutMs: number): Promise<void> {
+    if (this.#streams.size === 0) return;
+    const empty = this.#streams.empty();
+    const patience = delay(timeoutMs, undefined, { signal: this.#hasten.signal, ref: false }).catch(
+      () => undefined,
+    );
+    await Promise.race([empty, patience]);
+    this.#streams.cancelAll();
+    await empty;
+  }
+
+  async #openInference(): Promise<void> {
+    const { config, lock, paths, tcpKey } = this.#parts;
+    if (config.tcp !== undefined) {
+      const tcp = await bindTcp({
+        address: parseTcpAddress(config.tcp),
+        allowNonLoopback: config.tcp_allow_remote,
+        hasKey: tcpKey !== undefined,
+        allowHalfOpen: true,
+        onConnection: (socket) => this.#onInference(socket, 'tcp'),
+      });
+      this.#listeners.push(tcp);
+      const { host, family, port } = tcp.address;
+      this.#tcp = family === 6 ? `[${host}]:${String(port)}` : `${host}:${String(port)}`;
+    }
+    // The frame comes before the socket (row 49).
+    this.#board.publish(this.#readyFrame());
+    const unix = await bindSocket({
+      lock,
+      path: paths.inference,
+      mode: 0o660,
+      allowHalfOpen: true,
+      onConnection: (socket) => this.#onInference(socket, process.platform === 'win32' ? 'pipe' : 'unix'),
+    });
+    this.#listeners.push(unix);
+    for (const listener of this.#listeners) listener.server.maxConnections = maxConnections;
+    this.#inferenceBound = true;
+  }
+
+  #onInference(socket: Socket, transport: 'unix' | 'pipe' | 'tcp'): void {
+    const { config, log, tcpKey } = this.#parts;
+    this.#track(socket, this.#sockets);
+    const peer = transport === 'unix' ? readPeerCredentials(socket) : undefined;
+    log.record('info', 'connections', {
+      msg: 'connection_accepted',
+      transport,
+      ...(socket.remoteAddress === undefined ? {} : { peer: socket.remoteAddress }),
+      ...(peer === undefined ? {} : { peer_uid: peer.uid }),
+      ...(peer?.pid === undefined ? {} : { peer_pid: peer.pid }),
+    });
+    const served = serveInference(socket, {
+      daemon: this,
+      record: this.#record,
+      transport,
+      writeTimeoutMs: config.write_timeout_secs * 1000,
+      key: transport === 'tcp' ? tcpKey : undefined,
+    });
+    served.catch((error: unknown) => {
+      socket.destroy();
+      this.#record('error', 'connections', internalError('inference connection', error));
+    });
+  }
+
+  #onAdmin(socket: Socket): void {
+    this.#track(socket, this.#adminSockets);
+    serveAdmin(socket, this.#board);
+  }
+
+  #onRpc(socket: Socket): void {
+    this.#track(socket, this.#sockets);
+    this.attachRpc(socket, socket);
+  }
+
+  #track(socket: Socket, set: Set<Socket>): void {
+    set.add(socket);
+    socket.once('close', () => {
+      set.delete(socket);
+      this.#noticeUnused();
+    });
+  }
+
+  #noticeUnused(): void {
+    if (this.#rpc.size + this.#sockets.size > 0) return;
+    const waiters = this.#whenUnused;
+    this.#whenUnused = [];
+    for (const wake of waiters) wake();
+  }
+
+  /** Says on the admin socket and in the log what becomes of an engine. */
+  #follow(engine: Engine): void {
+    this.#board.publish(capabilitiesOf(engine));
+    engine.events.on('phase', (phase) => {
+      const status = this.#inferenceBound ? 'restarting' : 'loading_model';
+      this.#board.publish({ ...adminEnvelope, status, ...phase });
+    });
+    engine.events.on('state', (state) => {
+      this.events.emit('health');
+      if (state.kind === 'loading') return;
+      this.#record(state.kind === 'failed' || state.kind === 'restarting' ? 'warn' : 'info', 'engine', {
+        msg: 'backend_state',
+        backend: engine.name,
+        state: state.kind,
+        ...('reason' in state ? { reason: state.reason } : {}),
+      });
+      // Back from a restart, of which its load phases have told.
+      const isBack = state.kind === 'ready' && this.#inferenceBound && !this.#stopping.signal.aborted;
+      if (isBack && this.#router.allReady) this.#board.publish(this.#readyFrame());
+    });
+  }
+
+  #describe(engine: Engine): BackendHealth {
+    return {
+      name: engine.name,
+      state: engine.state,
+      breaker: this.#router.breakerOf(engine),
+      ...(engine.model === undefined ? {} : { model: engine.model }),
+      ...(engine.workerPid === undefined ? {} : { workerPid: engine.workerPid }),
+      ...(engine.tokensPerSecond === undefined ? {} : { tokensPerSecond: engine.tokensPerSecond }),
+    };
+  }
+
+  readonly #record: RecordActivity = (level, component, event) => {
+    this.#parts.log.record(level, component, event);
+  };
+
+  #readyFrame(): AdminFrame {
+    return { ...adminEnvelope, status: 'ready', ...(this.#tcp === undefined ? {} : { tcp: this.#tcp }) };
+  }
+
+  #setState(state: Health['state']): void {
+    this.#state = state;
+    this.events.emit('health');
+  }
+}
+
+/** What every admin frame begins with. */
+const adminEnvelope = { id: 'admin', type: 'status' } as const;
+
+/** What a backend can do. Vision, tools and the rest are false until an engine here can do them (row 57). */
+function capabilitiesOf(engine: Engine): AdminFrame {
+  return {
+    ...adminEnvelope,
+    status: 'capabilities',
+    backend: engine.name,
+    wire_version: wireVersion,
+    v2: false,
+    vision: false,
+    audio: false,
+    tools: false,
+    thinking: false,
+    embed: false,
+    accelerator: engine.accelerator,
+    gpu_layers: engine.gpuLayers,
+  };
+}
+
+function breakerEvent(engine: Engine, state: 'open' | 'closed'): ActivityEvent {
+  return state === 'open'
+    ? { msg: 'breaker_opened', backend: engine.name }
+    : { msg: 'breaker_closed', backend: engine.name };
+}
+
+function internalError(where: string, error: unknown): ActivityEvent {
+  // The name only: a message may hold anything.
+  return { msg: 'internal_error', where, error: error instanceof Error ? error.name : typeof error };
+}

@@ -1,0 +1,209 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Socket } from 'node:net';
+import {
+  type DecodedLine,
+  encodeFrameBytes,
+  type GenerateRequest,
+  HearthError,
+  NdjsonDecoder,
+  readAuthKey,
+  readRequest,
+  type ResponseFrame,
+  samplingDefaults,
+  toErrorFrame,
+  toHearthError,
+} from '@hearth/protocol';
+import { BoundedWriter } from '../../connections/bounded-writer.js';
+import { watchPeerGone } from '../../connections/peer-gone.js';
+import type { DaemonApi } from '../../daemon-api.js';
+import type { RecordActivity } from '../../record-activity.js';
+import { lingeringClose } from './lingering-close.js';
+
+export interface InferenceConnectionOptions {
+  readonly daemon: DaemonApi;
+  readonly record: RecordActivity;
+  readonly transport: 'unix' | 'pipe' | 'tcp';
+  /** Longest that one write may wait for the peer to read, in milliseconds; 0: for ever (row 72). */
+  readonly writeTimeoutMs: number;
+  /** The key that the first frame must carry, where one is set (row 40). */
+  readonly key: string | undefined;
+}
+
+/** Requests that one connection may have in flight. The next is not read before one of them has ended. */
+const maxInFlight = 64;
+
+/**
+ * Serves one connection of the inference protocol, NDJSON v1 (behaviours.md 1.2), until either side ends it.
+ * Resolves when nothing of it is left: no request, no timer, no listener.
+ *
+ * Many requests may be in flight; ids keep them apart. When the peer goes away, whatever it had asked for is
+ * aborted at once, in the queue, in prefill and in decode (rows 66 to 68). When it only half-closes, what it
+ * asked for is still answered (row 4).
+ */
+export async function serveInference(socket: Socket, options: InferenceConnectionOptions): Promise<void> {
+  await new InferenceConnection(socket, options).serve();
+}
+
+/** What becomes of the connection after a line: read on, end it with what is left to say, or drop it at once. */
+type Next = 'read_on' | 'close' | 'drop';
+
+class InferenceConnection {
+  readonly #socket: Socket;
+  readonly #options: InferenceConnectionOptions;
+  readonly #writer: BoundedWriter;
+  readonly #gone = new AbortController();
+  readonly #inFlight = new Set<Promise<void>>();
+  #awaitsKey: boolean;
+  #requests = 0;
+
+  constructor(socket: Socket, options: InferenceConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#awaitsKey = options.key !== undefined;
+    this.#writer = new BoundedWriter(socket, { writeTimeoutMs: options.writeTimeoutMs });
+    socket.once('close', () => {
+      this.#gone.abort();
+    });
+    // A reset connection is a gone peer: 'close' follows, and says all that there is to say.
+    socket.on('error', () => undefined);
+  }
+
+  async serve(): Promise<void> {
+    const { record, transport } = this.#options;
+    const end = await this.#read();
+    if (end === 'drop') this.#socket.destroy();
+    if (this.#inFlight.size > 0) {
+      const stopWatching = watchPeerGone(this.#socket, () => {
+        this.#socket.destroy();
+      });
+      await Promise.all(this.#inFlight);
+      stopWatching();
+    }
+    await lingeringClose(this.#socket);
+    record('debug', 'connections', { msg: 'connection_closed', transport, requests: this.#requests });
+  }
+
+  /** Reads until the peer has said all that it will say, or said something after which nothing can be read. */
+  async #read(): Promise<Next> {
+    const decoder = new NdjsonDecoder();
+    try {
+      // Not destroyed at the end: a peer that has said all may still be listening.
+      for await (const chunk of this.#socket.iterator({ destroyOnReturn: false })) {
+        const next = await this.#takeAll(decoder.push(chunk as Buffer));
+        if (next !== 'read_on') return next;
+      }
+      return await this.#takeAll(decoder.end());
+    } catch (error) {
+      // Reading fails when the peer is gone, and then there is nobody to tell.
+      if (this.#socket.destroyed) return 'drop';
+      throw error;
+    }
+  }
+
+  async #takeAll(lines: readonly DecodedLine[]): Promise<Next> {
+    for (const line of lines) {
+      const next = this.#awaitsKey ? this.#takeKey(line) : await this.#take(line);
+      if (next !== 'read_on') return next;
+    }
+    return 'read_on';
+  }
+
+  /** A wrong key, or anything in place of a key, is answered by silence (behaviours.md 1.2). */
+  #takeKey(line: DecodedLine): Next {
+    const key = readAuthKey(line);
+    if (key !== undefined && isSameSecret(key, this.#options.key ?? '')) {
+      this.#awaitsKey = false;
+      return 'read_on';
+    }
+    const peer = this.#socket.remoteAddress ?? 'unknown';
+    this.#options.record('warn', 'connections', { msg: 'tcp_auth_rejected', peer });
+    return 'drop';
+  }
+
+  async #take(line: DecodedLine): Promise<Next> {
+    // A client that was given a key for a daemon that asks for none is not to be punished for it.
+    if (this.#requests === 0 && this.#options.transport === 'tcp' && readAuthKey(line) !== undefined)
+      return 'read_on';
+    this.#requests += 1;
+    const reading = readRequest(line);
+    switch (reading.kind) {
+      case 'request':
+        await this.#start(reading.request);
+        return 'read_on';
+      case 'invalid':
+        await this.#refuse(reading.id, reading.error);
+        return 'read_on';
+      case 'malformed':
+        await this.#refuse('', reading.error);
+        return 'close';
+      case 'too_large':
+        this.#options.record('warn', 'connections', {
+          msg: 'request_oversized',
+          transport: this.#options.transport,
+        });
+        await this.#refuse('', reading.error);
+        return 'close';
+    }
+  }
+
+  async #refuse(id: string, error: HearthError): Promise<void> {
+    this.#options.record('info', 'connections', {
+      msg: 'request_rejected',
+      req_id: id.slice(0, 128),
+      code: error.code,
+    });
+    await this.#send(toErrorFrame(id, error));
+  }
+
+  /** Runs the request beside the others of this connection; waits only where too many are in flight. */
+  async #start(request: GenerateRequest): Promise<void> {
+    const run = this.#run(request).finally(() => this.#inFlight.delete(run));
+    this.#inFlight.add(run);
+    if (this.#inFlight.size >= maxInFlight) await Promise.race(this.#inFlight);
+  }
+
+  async #run(request: GenerateRequest): Promise<void> {
+    const { id } = request;
+    const streams = request.stream ?? samplingDefaults.stream;
+    const caller = { name: this.#options.transport === 'tcp' ? 'tcp' : 'socket' };
+    try {
+      for await (const event of this.#options.daemon.generate(request, caller, this.#gone.signal)) {
+        if (event.kind === 'token') {
+          if (streams) await this.#send({ id, type: 'token', content: event.text });
+        } else {
+          await this.#send({
+            id,
+            type: 'done',
+            content: event.text,
+            usage: event.usage,
+            stop_reason: event.stopReason,
+            backend: event.backend,
+          });
+        }
+      }
+    } catch (error) {
+      await this.#send(toErrorFrame(id, toHearthError(error)));
+    }
+  }
+
+  /** Writes at the peer's pace. A peer that is gone, or does not read in time, takes its requests with it. */
+  async #send(frame: ResponseFrame): Promise<void> {
+    if (this.#gone.signal.aborted) return;
+    try {
+      await this.#writer.write(encodeFrameBytes(frame));
+    } catch (error) {
+      if (error instanceof HearthError && error.code === 'slow_consumer' && !this.#gone.signal.aborted) {
+        const { record, transport, writeTimeoutMs } = this.#options;
+        record('warn', 'connections', { msg: 'write_timeout', transport, after_ms: writeTimeoutMs });
+      }
+      this.#gone.abort();
+      this.#socket.destroy();
+    }
+  }
+}
+
+/** Compares digests of equal length in constant time, so that the time taken tells nothing of the key. */
+function isSameSecret(given: string, right: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(right));
+}

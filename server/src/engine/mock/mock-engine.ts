@@ -1,0 +1,158 @@
+import { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { BackendState, ModelInfo, ResolvedGeneration } from '@hearth/protocol';
+import {
+  type Engine,
+  type EngineChunk,
+  type EngineEvents,
+  EngineFailure,
+  type EngineFailureKind,
+} from '../engine.js';
+
+/** The knobs of the mock engine (row 78). */
+export interface MockOptions {
+  /** @default ["mock-response"] */
+  readonly tokens: readonly string[];
+  /** Milliseconds before each token. @default 0 */
+  readonly tokenDelayMs: number;
+  /** The stream breaks off after so many tokens, without an end. */
+  readonly midStreamDropAfter: number | undefined;
+  /** Each request fails so, before its first token. */
+  readonly preStreamError:
+    Extract<EngineFailureKind, 'not_ready' | 'invalid_request' | 'unavailable' | 'internal'> | undefined;
+  /** Milliseconds from start to ready; -1: never. @default 0 */
+  readonly readyAfterMs: number;
+  /** @default "mock" */
+  readonly name: string;
+}
+
+export const defaultMockOptions: MockOptions = {
+  tokens: ['mock-response'],
+  tokenDelayMs: 0,
+  midStreamDropAfter: undefined,
+  preStreamError: undefined,
+  readyAfterMs: 0,
+  name: 'mock',
+};
+
+/**
+ * An engine without a model, for tests of everything around an engine. It is there only when it is asked for by
+ * name (row 84). Its usage counts the tokens it emitted, and no prompt tokens.
+ */
+export class MockEngine implements Engine {
+  readonly name: string;
+  readonly accelerator = 'cpu';
+  readonly gpuLayers = 0;
+  readonly workerPid = undefined;
+  readonly tokensPerSecond = undefined;
+  readonly events = new EventEmitter<EngineEvents>();
+  readonly #options: MockOptions;
+  #state: BackendState = { kind: 'starting' };
+  #readyTimer: NodeJS.Timeout | undefined;
+  #generateCalls = 0;
+  #running = 0;
+  #mostRunning = 0;
+
+  constructor(options: Partial<MockOptions> = {}) {
+    this.#options = { ...defaultMockOptions, ...options };
+    this.name = this.#options.name;
+  }
+
+  get state(): BackendState {
+    return this.#state;
+  }
+
+  get model(): ModelInfo | undefined {
+    return {
+      id: this.name,
+      displayName: 'Mock engine (no model)',
+      contextSize: 8192,
+      sizeBytes: 0,
+      infill: true,
+      caution: 'This is the mock engine: it plays back fixed tokens and has no model.',
+    };
+  }
+
+  /** How often {@link generate} was called: one request is one attempt (row 24). */
+  get generateCalls(): number {
+    return this.#generateCalls;
+  }
+
+  /** The most generations that ever ran at once (row 59). */
+  get mostRunning(): number {
+    return this.#mostRunning;
+  }
+
+  start(): void {
+    if (this.#readyTimer !== undefined || this.#state.kind !== 'starting') return;
+    const { readyAfterMs } = this.#options;
+    if (readyAfterMs < 0) return;
+    this.#readyTimer = setTimeout(() => {
+      this.setReady(true);
+    }, readyAfterMs);
+  }
+
+  /** Makes it ready, or not ready again. */
+  setReady(ready: boolean): void {
+    this.#setState(ready ? { kind: 'ready' } : { kind: 'starting' });
+  }
+
+  async *generate(request: ResolvedGeneration, signal: AbortSignal): AsyncIterable<EngineChunk> {
+    this.#generateCalls += 1;
+    const { preStreamError, midStreamDropAfter, tokens } = this.#options;
+    if (this.#state.kind !== 'ready') throw new EngineFailure('not_ready', 'the mock engine is not ready');
+    if (preStreamError !== undefined)
+      throw new EngineFailure(preStreamError, `mock failure: ${preStreamError}`);
+
+    this.#running += 1;
+    this.#mostRunning = Math.max(this.#mostRunning, this.#running);
+    try {
+      const wanted = tokens.slice(0, request.sampling.maxTokens);
+      let emitted = 0;
+      for (const text of wanted) {
+        if (emitted === midStreamDropAfter) return;
+        if (!(await this.#pause(signal))) {
+          yield done('cancelled', emitted);
+          return;
+        }
+        emitted += 1;
+        yield { kind: 'token', text };
+      }
+      if (emitted === midStreamDropAfter) return;
+      yield done(wanted.length < tokens.length ? 'length' : 'end', emitted);
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  countTokens(texts: readonly string[]): Promise<readonly number[]> {
+    return Promise.resolve(texts.map((text) => text.split(/\s+/u).filter((word) => word !== '').length));
+  }
+
+  stop(): Promise<void> {
+    clearTimeout(this.#readyTimer);
+    this.#setState({ kind: 'stopped' });
+    return Promise.resolve();
+  }
+
+  /** Waits for the next token's time. False where `signal` ended the wait. */
+  async #pause(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false;
+    if (this.#options.tokenDelayMs === 0) return true;
+    try {
+      await delay(this.#options.tokenDelayMs, undefined, { signal });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #setState(state: BackendState): void {
+    this.#state = state;
+    this.events.emit('state', state);
+  }
+}
+
+function done(stopReason: 'end' | 'length' | 'cancelled', emitted: number): EngineChunk {
+  return { kind: 'done', stopReason, usage: { prompt_tokens: 0, completion_tokens: emitted } };
+}

@@ -1,0 +1,213 @@
+import {
+  type GenerateRequest,
+  HearthError,
+  type ResolvedGeneration,
+  resolveGeneration,
+} from '@hearth/protocol';
+import type { Admission, Permit } from '../admission/admission.js';
+import type { Caller, GenerationEvent } from '../daemon-api.js';
+import type { EngineChunk } from '../engine/engine.js';
+import type { RecordActivity } from '../record-activity.js';
+import type { Route, Router } from '../router/router.js';
+import { failureToError, isBackendFault } from './failures.js';
+import type { LiveStream, StreamRegistry } from './stream-registry.js';
+
+export interface GeneratorParts {
+  readonly admission: Admission;
+  readonly router: Router;
+  readonly streams: StreamRegistry;
+  readonly record: RecordActivity;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+type DoneChunk = Extract<EngineChunk, { kind: 'done' }>;
+
+/**
+ * The life of a request: admission, then routing, then the engine (behaviours.md 1.6). Whatever ends it, its
+ * permit, its route and its place in the registry are given back, once, in that order.
+ */
+export async function* generate(
+  parts: GeneratorParts,
+  request: GenerateRequest,
+  caller: Caller,
+  signal: AbortSignal,
+): AsyncGenerator<GenerationEvent, void, undefined> {
+  const resolved = resolveGeneration(request);
+  const stream = parts.streams.open(caller.name);
+  const cancel = (): void => {
+    stream.cancel();
+  };
+  if (signal.aborted) cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  const arrivedAt = parts.now();
+  const reqId = request.id.slice(0, 128);
+  let permit: Permit | undefined;
+  let finished = false;
+  try {
+    permit = await admit(parts, reqId, stream);
+    if (permit === undefined) {
+      finished = true;
+      parts.record('info', 'admission', cancelledEvent(reqId, stream));
+      yield cancelledInQueue(parts.now() - arrivedAt);
+      return;
+    }
+    const timing = { arrivedAt, queueMs: Math.round(permit.waitedMs) };
+    for await (const event of run(parts, resolved, request.model, reqId, stream, timing)) {
+      if (event.kind === 'done') {
+        finished = true;
+        // The slot is free before the client can know that its request has ended.
+        permit.release();
+      }
+      yield event;
+    }
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    if (!finished) stream.cancel();
+    permit?.release();
+    parts.streams.close(stream);
+  }
+}
+
+async function admit(parts: GeneratorParts, reqId: string, stream: LiveStream): Promise<Permit | undefined> {
+  try {
+    const admitted = await parts.admission.acquire(stream.signal);
+    return admitted.kind === 'granted' ? admitted.permit : undefined;
+  } catch (error) {
+    const code = error instanceof HearthError ? error.code : 'internal';
+    parts.record('warn', 'admission', { msg: 'request_rejected', req_id: reqId, code });
+    throw error;
+  }
+}
+
+async function* run(
+  parts: GeneratorParts,
+  resolved: ResolvedGeneration,
+  model: string | undefined,
+  reqId: string,
+  stream: LiveStream,
+  timing: { readonly arrivedAt: number; readonly queueMs: number },
+): AsyncGenerator<GenerationEvent, void, undefined> {
+  const route = claim(parts, model, reqId);
+  const backend = route.engine.name;
+  stream.running(backend);
+  let text = '';
+  let end: DoneChunk | undefined;
+  // Stays true where the consumer goes away in mid-stream, which ends this generator at a `yield`.
+  let abandoned = true;
+  try {
+    for await (const chunk of route.engine.generate(resolved, stream.signal)) {
+      if (chunk.kind === 'done') {
+        end = chunk;
+        break;
+      }
+      stream.token();
+      text += chunk.text;
+      yield { kind: 'token', text: chunk.text };
+    }
+    abandoned = false;
+  } catch (error) {
+    abandoned = false;
+    route.settle(isBackendFault(error) ? 'failure' : 'neutral');
+    recordFailure(parts, reqId, stream, backend, error);
+    throw failureToError(error);
+  } finally {
+    if (abandoned) {
+      route.settle('neutral');
+      parts.record('info', 'router', cancelledEvent(reqId, stream));
+    }
+  }
+  if (end === undefined) {
+    route.settle('failure');
+    parts.record('warn', 'router', { msg: 'request_error_mid_stream', req_id: reqId, backend });
+    throw new HearthError('backend_unavailable', 'backend ended stream without terminal frame');
+  }
+  route.settle(end.stopReason === 'cancelled' ? 'neutral' : 'success');
+  const firstTokenMs =
+    stream.firstTokenAt === undefined ? undefined : Math.round(stream.firstTokenAt - timing.arrivedAt);
+  const totalMs = Math.round(parts.now() - timing.arrivedAt);
+  recordEnd(parts, reqId, stream, backend, end, { ...timing, firstTokenMs, totalMs });
+  yield {
+    kind: 'done',
+    text,
+    usage: end.usage,
+    stopReason: end.stopReason,
+    backend,
+    queueMs: timing.queueMs,
+    firstTokenMs,
+    totalMs,
+  };
+}
+
+function claim(parts: GeneratorParts, model: string | undefined, reqId: string): Route {
+  try {
+    return parts.router.route(model);
+  } catch (error) {
+    const code = error instanceof HearthError ? error.code : 'internal';
+    parts.record('warn', 'router', { msg: 'request_rejected', req_id: reqId, code });
+    throw error;
+  }
+}
+
+function recordFailure(
+  parts: GeneratorParts,
+  reqId: string,
+  stream: LiveStream,
+  backend: string,
+  error: unknown,
+): void {
+  if (stream.tokens > 0) {
+    parts.record('warn', 'router', { msg: 'request_error_mid_stream', req_id: reqId, backend });
+    return;
+  }
+  const { code } = failureToError(error);
+  parts.record('warn', 'router', { msg: 'request_error_pre_stream', req_id: reqId, backend, code });
+}
+
+function recordEnd(
+  parts: GeneratorParts,
+  reqId: string,
+  stream: LiveStream,
+  backend: string,
+  end: DoneChunk,
+  timing: { readonly queueMs: number; readonly firstTokenMs: number | undefined; readonly totalMs: number },
+): void {
+  if (end.stopReason === 'cancelled') {
+    parts.record('info', 'router', cancelledEvent(reqId, stream));
+    return;
+  }
+  parts.record('info', 'router', {
+    msg: 'request_done',
+    req_id: reqId,
+    backend,
+    stop_reason: end.stopReason,
+    prompt_tokens: end.usage.prompt_tokens,
+    completion_tokens: end.usage.completion_tokens,
+    queue_ms: timing.queueMs,
+    ...(timing.firstTokenMs === undefined ? {} : { first_token_ms: timing.firstTokenMs }),
+    total_ms: timing.totalMs,
+  });
+}
+
+function cancelledEvent(reqId: string, stream: LiveStream) {
+  return {
+    msg: 'request_cancelled',
+    req_id: reqId,
+    stage: stream.stage,
+    completion_tokens: stream.tokens,
+    ...(stream.backend === undefined ? {} : { backend: stream.backend }),
+  } as const;
+}
+
+function cancelledInQueue(waitedMs: number): GenerationEvent {
+  return {
+    kind: 'done',
+    text: '',
+    usage: { prompt_tokens: 0, completion_tokens: 0 },
+    stopReason: 'cancelled',
+    backend: '',
+    queueMs: Math.round(waitedMs),
+    firstTokenMs: undefined,
+    totalMs: Math.round(waitedMs),
+  };
+}

@@ -1,0 +1,137 @@
+import { HearthError } from '@hearth/protocol';
+import type { Engine } from '../engine/engine.js';
+import {
+  type BreakerPolicy,
+  type BreakerState,
+  closedBreaker,
+  defaultBreakerPolicy,
+  describeBreaker,
+  mayPass,
+  onFailure,
+  onNeutral,
+  onPass,
+  onSuccess,
+} from './breaker.js';
+
+/** How a routed request ended, as the breaker sees it. `neutral`: it says nothing of the backend. */
+export type RouteOutcome = 'success' | 'failure' | 'neutral';
+
+/** A request's claim on one engine. Settled exactly once; settling again does nothing. */
+export interface Route {
+  readonly engine: Engine;
+  settle(outcome: RouteOutcome): void;
+}
+
+export interface RouterOptions {
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly breaker?: BreakerPolicy;
+  /** Called when an engine's breaker opens or closes. */
+  readonly onBreaker?: (engine: Engine, state: 'open' | 'closed') => void;
+}
+
+/**
+ * Chooses the engine for a request: the first, in priority order, that is ready, has the model that was asked
+ * for, and whose breaker lets it pass (rows 74, 75, 77). It never retries and never fails over: one request is
+ * one attempt (row 24).
+ */
+export class Router {
+  readonly #engines: readonly Engine[];
+  readonly #breakers = new Map<Engine, BreakerState>();
+  readonly #now: () => number;
+  readonly #policy: BreakerPolicy;
+  readonly #onBreaker: (engine: Engine, state: 'open' | 'closed') => void;
+
+  /** @param engines in priority order, names unique. */
+  constructor(engines: readonly Engine[], options: RouterOptions) {
+    this.#engines = engines;
+    this.#now = options.now;
+    this.#policy = options.breaker ?? defaultBreakerPolicy;
+    this.#onBreaker = options.onBreaker ?? (() => undefined);
+  }
+
+  get engines(): readonly Engine[] {
+    return this.#engines;
+  }
+
+  /** Whether there are engines and each is ready. Breakers do not count (row 48). */
+  get allReady(): boolean {
+    return this.#engines.length > 0 && this.#engines.every((engine) => engine.state.kind === 'ready');
+  }
+
+  /**
+   * Claims an engine.
+   *
+   * @param model id that was asked for; undefined: any.
+   * @throws HearthError `model_not_found` where no engine has that model, `backend_unavailable` where none that
+   *   has it can serve now.
+   */
+  route(model: string | undefined): Route {
+    const candidates = this.#engines.filter((engine) => serves(engine, model));
+    if (candidates.length === 0 && model !== undefined && this.#engines.length > 0) throw modelNotFound();
+    const now = this.#now();
+    const engine = candidates.find(
+      (candidate) => candidate.state.kind === 'ready' && mayPass(this.#breaker(candidate), now, this.#policy),
+    );
+    if (engine === undefined) throw noBackend();
+    this.#breakers.set(engine, onPass(this.#breaker(engine)));
+    return this.#makeRoute(engine);
+  }
+
+  breakerOf(engine: Engine): 'closed' | 'open' | 'half_open' {
+    return describeBreaker(this.#breaker(engine), this.#now(), this.#policy);
+  }
+
+  #makeRoute(engine: Engine): Route {
+    let settled = false;
+    return {
+      engine,
+      settle: (outcome) => {
+        if (settled) return;
+        settled = true;
+        this.#settle(engine, outcome);
+      },
+    };
+  }
+
+  #settle(engine: Engine, outcome: RouteOutcome): void {
+    const before = this.#breaker(engine);
+    const after = this.#next(before, outcome);
+    this.#breakers.set(engine, after);
+    if (after.kind === 'open' && before.kind === 'closed') this.#onBreaker(engine, 'open');
+    if (after.kind === 'closed' && before.kind !== 'closed') this.#onBreaker(engine, 'closed');
+  }
+
+  #next(before: BreakerState, outcome: RouteOutcome): BreakerState {
+    const now = this.#now();
+    switch (outcome) {
+      case 'success':
+        return onSuccess();
+      case 'failure':
+        return onFailure(before, now, this.#policy);
+      case 'neutral':
+        return onNeutral(before, now, this.#policy);
+    }
+  }
+
+  #breaker(engine: Engine): BreakerState {
+    return this.#breakers.get(engine) ?? closedBreaker;
+  }
+}
+
+function serves(engine: Engine, model: string | undefined): boolean {
+  return (
+    model === undefined || engine.model === undefined || engine.model.id === model || engine.name === model
+  );
+}
+
+function noBackend(): HearthError {
+  return new HearthError('backend_unavailable', 'no backend available: see `hearth status`');
+}
+
+function modelNotFound(): HearthError {
+  return new HearthError(
+    'model_not_found',
+    'no such model is loaded: leave out `model`, or see `hearth status`',
+  );
+}
