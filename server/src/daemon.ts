@@ -200,11 +200,11 @@ export class Daemon implements DaemonApi {
   }
 
   async countTokens(texts: readonly string[], model?: string): Promise<readonly number[]> {
-    const { engine, settle } = this.#router.route(model);
+    const route = this.#router.route(model);
     // Counting says nothing of how well the backend generates.
-    settle('neutral');
+    route.settle('neutral');
     try {
-      return await engine.countTokens(texts);
+      return await route.engine.countTokens(texts);
     } catch (error) {
       throw failureToError(error);
     }

@@ -1,4 +1,4 @@
-import { HearthError } from '@hearth/protocol';
+import { type ErrorCode, HearthError } from '@hearth/protocol';
 import { StartupError } from '../lock/startup-error.js';
 import { NotReadyError } from '../router/ready-gate.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
@@ -38,17 +38,15 @@ function startupExitCode(error: StartupError): ExitCode {
 }
 
 function requestExitCode(error: HearthError): ExitCode {
-  switch (error.code) {
-    case 'queue_full':
-    case 'queue_timeout':
-      return exitCodes.queueFull;
-    case 'invalid_request':
-    case 'unsupported_parameter':
-    case 'frame_too_large':
-      return exitCodes.usage;
-    case 'internal':
-      return exitCodes.internal;
-    default:
-      return exitCodes.notReady;
-  }
+  return requestExitCodes[error.code] ?? exitCodes.notReady;
 }
+
+/** The codes that are not a matter of the daemon or its model being there. */
+const requestExitCodes: Partial<Record<ErrorCode, ExitCode>> = {
+  queue_full: exitCodes.queueFull,
+  queue_timeout: exitCodes.queueFull,
+  invalid_request: exitCodes.usage,
+  unsupported_parameter: exitCodes.usage,
+  frame_too_large: exitCodes.usage,
+  internal: exitCodes.internal,
+};

@@ -35,7 +35,11 @@ export async function sidecar(flags: DaemonFlags): Promise<ExitCode> {
   const stopping = stopOnSignals(daemon);
   const editor = daemon.attachRpc(process.stdin, process.stdout);
   // The editor has gone: stay for whoever else still uses the model, then go too.
-  void editor.closed.then(() => daemon.unused()).then(stopping.stop);
+  void editor.closed
+    .then(() => daemon.unused())
+    .then(() => {
+      stopping.stop();
+    });
   daemon.start().catch((error: unknown) => {
     if (stopping.signal.aborted) return;
     // Stays, so that the editor can ask for the reason and show it.

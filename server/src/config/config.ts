@@ -25,7 +25,11 @@ export const configSchema = z.strictObject({
   model: name.optional(),
   engine: z.enum(['llama', 'mock']).default('llama'),
   /** One mock engine, or several in priority order. */
-  mock: z.union([mockOptionsSchema, z.array(mockOptionsSchema).min(1)]).optional(),
+  mock: z
+    .union([mockOptionsSchema, z.array(mockOptionsSchema).min(1)], {
+      error: `must be an object with any of ${Object.keys(mockOptionsSchema.shape).join(', ')}, or an array of such`,
+    })
+    .optional(),
   tcp: name.optional(),
   tcp_key_env: name.optional(),
   tcp_allow_remote: z.boolean().default(false),

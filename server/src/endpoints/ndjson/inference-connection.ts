@@ -192,7 +192,8 @@ class InferenceConnection {
     try {
       await this.#writer.write(encodeFrameBytes(frame));
     } catch (error) {
-      if (error instanceof HearthError && error.code === 'slow_consumer' && !this.#gone.signal.aborted) {
+      // Of all the writes that wait, only the one that ran out of time says so; the others see a closed connection.
+      if (error instanceof HearthError && error.code === 'slow_consumer') {
         const { record, transport, writeTimeoutMs } = this.#options;
         record('warn', 'connections', { msg: 'write_timeout', transport, after_ms: writeTimeoutMs });
       }

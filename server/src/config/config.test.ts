@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { configFromEnvironment, resolveConfig } from './config.js';
+
+describe('configuration', () => {
+  it('row 81: the first source that says something wins', () => {
+    expect(resolveConfig({ queue_depth: 1 }, { queue_depth: 2 }, { queue_depth: 3 }).queue_depth).toBe(1);
+    expect(resolveConfig({ queue_depth: undefined }, {}, { queue_depth: 3 }).queue_depth).toBe(3);
+  });
+
+  it('has the defaults that are documented', () => {
+    expect(resolveConfig()).toEqual({
+      engine: 'llama',
+      tcp_allow_remote: false,
+      active_permits: 1,
+      queue_depth: 10,
+      ready_timeout_secs: 30,
+      write_timeout_secs: 60,
+      drain_timeout_secs: 10,
+    });
+  });
+
+  it('row 160: two wrong fields are named in one message', () => {
+    expect(() => resolveConfig({ active_permits: 0, queue_depth: -1 })).toThrow(
+      /active_permits.*queue_depth/,
+    );
+  });
+
+  it('row 161: an unknown key is an error that names it', () => {
+    expect(() => resolveConfig({ quue_depth: 1 })).toThrow(/"quue_depth"/);
+  });
+
+  it('row 84: the mock engine is there only when it is asked for by name', () => {
+    expect(() => resolveConfig({ mock: {} })).toThrow(/mock/);
+    expect(resolveConfig({ engine: 'mock', mock: { tokens: ['a'] } }).mock).toEqual({ tokens: ['a'] });
+  });
+
+  it('row 78: the knobs of the mock are checked', () => {
+    expect(() => resolveConfig({ engine: 'mock', mock: { tokns: [] } })).toThrow(/configuration/);
+    expect(() => resolveConfig({ engine: 'mock', mock: { pre_stream_error: 'sometimes' } })).toThrow(
+      /configuration/,
+    );
+  });
+
+  it('reads the environment, where empty means unset', () => {
+    expect(configFromEnvironment({ HEARTH_RUNTIME_DIR: '/run/x', HEARTH_LOG_DIR: '', PATH: '/bin' })).toEqual(
+      {
+        runtime_dir: '/run/x',
+      },
+    );
+  });
+});

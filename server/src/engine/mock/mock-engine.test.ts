@@ -1,0 +1,73 @@
+import { once } from 'node:events';
+import { parseGenerateRequest, resolveGeneration } from '@hearth/protocol';
+import { describe, expect, it } from 'vitest';
+import type { EngineChunk } from '../engine.js';
+import { MockEngine } from './mock-engine.js';
+
+const never = new AbortController().signal;
+
+function request(maxTokens?: number) {
+  const messages = [{ role: 'user', content: 'x' }];
+  return resolveGeneration(parseGenerateRequest({ messages, max_tokens: maxTokens }));
+}
+
+async function play(engine: MockEngine, maxTokens?: number): Promise<EngineChunk[]> {
+  const chunks: EngineChunk[] = [];
+  for await (const chunk of engine.generate(request(maxTokens), never)) chunks.push(chunk);
+  return chunks;
+}
+
+function ready(...options: ConstructorParameters<typeof MockEngine>): MockEngine {
+  const engine = new MockEngine(...options);
+  engine.setReady(true);
+  return engine;
+}
+
+describe('row 78: the knobs of the mock engine', () => {
+  it('plays back one token by default, and counts it', async () => {
+    expect(await play(ready())).toEqual([
+      { kind: 'token', text: 'mock-response' },
+      { kind: 'done', stopReason: 'end', usage: { prompt_tokens: 0, completion_tokens: 1 } },
+    ]);
+  });
+
+  it('row 12: ends with `length` when max_tokens cuts it off', async () => {
+    const chunks = await play(ready({ tokens: ['a', 'b', 'c'] }), 2);
+    expect(chunks.at(-1)).toMatchObject({ stopReason: 'length', usage: { completion_tokens: 2 } });
+  });
+
+  it('breaks off after so many tokens, without an end', async () => {
+    expect(await play(ready({ tokens: ['a', 'b'], midStreamDropAfter: 1 }))).toEqual([
+      { kind: 'token', text: 'a' },
+    ]);
+    expect(await play(ready({ tokens: ['a', 'b'], midStreamDropAfter: 2 }))).toHaveLength(2);
+  });
+
+  it('fails before the stream, in the way that it was told', async () => {
+    await expect(play(ready({ preStreamError: 'internal' }))).rejects.toMatchObject({ kind: 'internal' });
+  });
+
+  it('is ready when its time has come', async () => {
+    const engine = new MockEngine({ readyAfterMs: 1 });
+    const changed = once(engine.events, 'state');
+    engine.start();
+    expect(engine.state.kind).toBe('starting');
+    expect(await changed).toEqual([{ kind: 'ready' }]);
+  });
+
+  it('can be made unready again, and then serves nobody', async () => {
+    const engine = ready();
+    engine.setReady(false);
+    await expect(play(engine)).rejects.toMatchObject({ kind: 'not_ready' });
+  });
+
+  it('waits before each token, and stops waiting when it is aborted', async () => {
+    const controller = new AbortController();
+    const chunks = ready({ tokenDelayMs: 60_000 })
+      .generate(request(), controller.signal)
+      [Symbol.asyncIterator]();
+    const next = chunks.next();
+    controller.abort();
+    expect((await next).value).toMatchObject({ kind: 'done', stopReason: 'cancelled' });
+  });
+});
