@@ -13,7 +13,7 @@ export interface Work {
    * becomes the error that the peer sees; once `token` was cancelled that is `RequestCancelled`, whatever
    * `body` said.
    */
-  readonly run: <R>(token: CancellationToken, body: (signal: AbortSignal) => Promise<R>) => Answer<R>;
+  readonly run: <R>(token: CancellationToken, body: (signal: AbortSignal) => R | Promise<R>) => Answer<R>;
   /** Aborts everything, and from now on everything that begins. */
   readonly abort: () => void;
 }

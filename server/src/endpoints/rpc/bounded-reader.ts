@@ -82,7 +82,10 @@ export class BoundedMessageReader extends AbstractMessageReader {
   #finish(body: Body): void {
     this.#body = undefined;
     const message = parseMessage(Buffer.concat(body.parts));
-    if (message === undefined) return this.#onMalformed();
+    if (message === undefined) {
+      this.#onMalformed();
+      return;
+    }
     try {
       this.#deliver?.(message);
     } catch {

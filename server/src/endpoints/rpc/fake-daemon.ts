@@ -56,7 +56,7 @@ export function fakeDaemon(script: FakeScript = {}): FakeDaemon {
       generations.push(generation);
       return run(generation, script.generate ?? (() => ['one', ' two']));
     },
-    countTokens: script.countTokens ?? (async (texts) => texts.map((text) => text.length)),
+    countTokens: script.countTokens ?? ((texts) => Promise.resolve(texts.map((text) => text.length))),
     cancelStream: (id) => {
       cancelled.push(id);
       return id === 'known';

@@ -147,10 +147,10 @@ describe('hearth/generate', () => {
     const params = { client: 'x', request: { messages: [{ role: 'SECRET', content: 'SECRET' }] } };
     const error: unknown = await client
       .sendRequest(GenerateRequestMessage.method, params)
-      .catch((reason) => reason);
+      .catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: -32803, data: { code: 'invalid_request', retryable: false } });
-    expect(String((error as Error).message)).toContain('role');
-    expect(String((error as Error).message)).not.toContain('SECRET');
+    expect((error as Error).message).toContain('role');
+    expect((error as Error).message).not.toContain('SECRET');
   });
 
   it("gives Hearth's own code for a failure, and the time to wait where it is known", async () => {
@@ -174,9 +174,9 @@ describe('hearth/generate', () => {
     });
     const error: unknown = await client
       .sendRequest(GenerateRequestMessage.type, ask())
-      .catch((reason) => reason);
+      .catch((reason: unknown) => reason);
     expect(error).toMatchObject({ data: { code: 'internal' } });
-    expect(String((error as Error).message)).not.toContain('SECRET');
+    expect((error as Error).message).not.toContain('SECRET');
   });
 
   it('is cancelled in flight: the signal is aborted, the iteration ended, the request fails as cancelled', async () => {

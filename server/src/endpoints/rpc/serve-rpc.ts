@@ -9,7 +9,12 @@ import {
   limits,
   SubscribeRequest,
 } from '@hearth/protocol';
-import { createMessageConnection, ResponseError, StreamMessageWriter } from 'vscode-jsonrpc/node';
+import {
+  createMessageConnection,
+  ResponseError,
+  StreamMessageWriter,
+  type CancellationToken,
+} from 'vscode-jsonrpc/node';
 import {
   DidChangeTextDocumentNotification,
   DidCloseTextDocumentNotification,
@@ -85,7 +90,7 @@ export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): 
   connection.onNotification(DidChangeTextDocumentNotification.type, documents.changed);
   connection.onNotification(DidCloseTextDocumentNotification.type, documents.closed);
 
-  connection.onRequest(InlineCompletionRequest.method, (params: unknown, token) => {
+  connection.onRequest(InlineCompletionRequest.method, (params: unknown, token: CancellationToken) => {
     if (phase !== 'initialized') return outOfOrder(phase);
     return work.run(token, async (signal) => {
       const outcome = await ghostTexts.ask(check(inlineCompletionSchema, params), signal);
@@ -98,9 +103,9 @@ export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): 
     });
   });
 
-  connection.onRequest(HealthRequest.type, (token) => work.run(token, async () => daemon.health()));
+  connection.onRequest(HealthRequest.type, (token) => work.run(token, () => daemon.health()));
   connection.onRequest(SubscribeRequest.type, (params, token) =>
-    work.run(token, async () => {
+    work.run(token, () => {
       for (const channel of check(subscribeSchema, params).channels) subscriptions.add(channel);
       return null;
     }),
@@ -115,7 +120,7 @@ export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): 
     }),
   );
   connection.onRequest(CancelStreamRequest.type, (params, token) =>
-    work.run(token, async () => ({ found: daemon.cancelStream(check(cancelStreamSchema, params).streamId) })),
+    work.run(token, () => ({ found: daemon.cancelStream(check(cancelStreamSchema, params).streamId) })),
   );
 
   const draining = (): void => void ignoreFailure(connection.sendNotification(DrainingNotification.type));
@@ -156,7 +161,7 @@ function initializeResult(version: string): InitializeResult {
   };
 }
 
-function outOfOrder(phase: 'new' | 'shut_down'): ResponseError<void> {
+function outOfOrder(phase: 'new' | 'shut_down'): ResponseError {
   return phase === 'new'
     ? new ResponseError(ErrorCodes.ServerNotInitialized, 'Send initialize first.')
     : new ResponseError(ErrorCodes.InvalidRequest, 'This connection was shut down.');

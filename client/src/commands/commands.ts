@@ -1,0 +1,93 @@
+import {
+  commands,
+  Disposable,
+  env,
+  Uri,
+  window,
+  workspace,
+  type LogOutputChannel,
+  type QuickPickItem,
+} from 'vscode';
+import { HearthFailure } from '../sidecar/hearth-connection.js';
+import type { Sidecar } from '../sidecar/sidecar.js';
+import type { Row } from '../views/row.js';
+import { streamOfRow } from '../views/stream-rows.js';
+import { ask } from './ask.js';
+import { continueFromCursor, stopContinuing } from './continue-from-cursor.js';
+
+/** Registers every command but those of the Activity view's filter, which live with the view. */
+export function registerCommands(sidecar: Sidecar, log: LogOutputChannel): Disposable {
+  const table: Readonly<Record<string, (...args: never[]) => unknown>> = {
+    'hearth.ask': (question?: unknown) => ask(sidecar, typeof question === 'string' ? question : undefined),
+    'hearth.continueFromCursor': () => continueFromCursor(sidecar),
+    'hearth.stopContinuing': stopContinuing,
+    'hearth.restartSidecar': () => sidecar.restart(),
+    'hearth.showLog': () => log.show(true),
+    'hearth.showActivityLog': () => commands.executeCommand('hearth.activity.focus'),
+    'hearth.openActivityLogFile': () => openActivityLogFile(sidecar),
+    'hearth.copySocketPath': () => copySocketPath(sidecar),
+    'hearth.cancelStream': (row: Row) => cancelStream(sidecar, row),
+    'hearth.quickActions': quickActions,
+  };
+  return Disposable.from(
+    ...Object.entries(table).map(([name, run]) => commands.registerCommand(name, guarded(run, log))),
+  );
+}
+
+/** Shows what a person can act on, once; logs the rest. */
+function guarded(
+  run: (...args: never[]) => unknown,
+  log: LogOutputChannel,
+): (...args: never[]) => Promise<unknown> {
+  return async (...args) => {
+    try {
+      return await run(...args);
+    } catch (error) {
+      if (!(error instanceof HearthFailure)) throw error;
+      log.warn(error.code === undefined ? error.message : `${error.code}: ${error.message}`);
+      const choice = await window.showErrorMessage(error.message, 'Show Log');
+      if (choice === 'Show Log') log.show(true);
+      return undefined;
+    }
+  };
+}
+
+async function openActivityLogFile(sidecar: Sidecar): Promise<void> {
+  const path = sidecar.health()?.logPath;
+  if (path === undefined)
+    throw new HearthFailure('Hearth is not running, so the place of its log is not known.');
+  await window.showTextDocument(await workspace.openTextDocument(Uri.file(path)));
+}
+
+async function copySocketPath(sidecar: Sidecar): Promise<void> {
+  const path = sidecar.health()?.socketPath;
+  if (path === undefined) {
+    throw new HearthFailure(
+      'The socket is not there yet. It opens when the model is ready, as the status bar shows.',
+    );
+  }
+  await env.clipboard.writeText(path);
+  void window.showInformationMessage(`Copied: ${path}`);
+}
+
+async function cancelStream(sidecar: Sidecar, row: Row): Promise<void> {
+  await sidecar.connection().cancelStream(streamOfRow(row));
+}
+
+const actions: readonly (QuickPickItem & { readonly command: string })[] = [
+  { command: 'hearth.ask', label: '$(comment) Ask…', description: 'stream an answer into a document' },
+  { command: 'hearth.continueFromCursor', label: '$(edit) Continue From Cursor' },
+  { command: 'hearth.showActivityLog', label: '$(pulse) Show Activity Log' },
+  { command: 'hearth.showLog', label: '$(output) Show Log' },
+  {
+    command: 'hearth.copySocketPath',
+    label: '$(plug) Copy Socket Path',
+    description: 'for scripts and other tools',
+  },
+  { command: 'hearth.restartSidecar', label: '$(refresh) Restart Sidecar' },
+];
+
+async function quickActions(): Promise<void> {
+  const action = await window.showQuickPick(actions, { title: 'Hearth' });
+  if (action !== undefined) await commands.executeCommand(action.command);
+}

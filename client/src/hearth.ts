@@ -1,0 +1,66 @@
+import { EventEmitter, window, type ExtensionContext } from 'vscode';
+import type { HearthExtensionApi } from './api.js';
+import { registerCommands } from './commands/commands.js';
+import { ghostTextMiddleware } from './ghost-text/middleware.js';
+import { provideLanguageModel } from './language-model/provider.js';
+import { restartOnChange, sidecarArguments } from './settings.js';
+import { lazySession } from './sidecar/lazy-session.js';
+import { createSidecar } from './sidecar/sidecar.js';
+import type { SidecarState } from './sidecar/state.js';
+import { tellFailures } from './status/failure-message.js';
+import { showStatusBar } from './status/status-bar.js';
+import { showViews } from './views/views.js';
+
+/** A running extension: its interface, and the way to end it. */
+export interface Hearth {
+  readonly api: Omit<HearthExtensionApi, 'activationMs'>;
+  readonly log: (message: string) => void;
+  /** Ends the sidecar; resolves when its process is gone. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Puts the extension's parts together and starts the sidecar. */
+export function createHearth(context: ExtensionContext): Hearth {
+  const log = window.createOutputChannel('Hearth', { log: true });
+  const script = context.asAbsolutePath('dist/sidecar.mjs');
+  const sidecar = createSidecar((listener) =>
+    lazySession(async () => {
+      const { startSession } = await import('./sidecar/session.js');
+      return startSession(
+        { script, arguments: sidecarArguments() },
+        log,
+        ghostTextMiddleware(sidecar),
+        listener,
+      );
+    }),
+  );
+  const changed = new EventEmitter<SidecarState>();
+  sidecar.events.on('state', (state) => {
+    log.info(`The sidecar is ${state.kind}.`);
+    changed.fire(state);
+  });
+  const views = showViews(sidecar);
+  context.subscriptions.push(
+    log,
+    changed,
+    views.disposable,
+    showStatusBar(sidecar),
+    tellFailures(sidecar, () => log.show(true)),
+    registerCommands(sidecar, log),
+    provideLanguageModel(sidecar, log),
+    restartOnChange(sidecar),
+  );
+  sidecar.start();
+  return {
+    api: {
+      state: sidecar.state,
+      onDidChangeState: changed.event,
+      whenReady: sidecar.whenReady,
+      health: sidecar.health,
+      streams: sidecar.streams,
+      rows: views.rows,
+    },
+    log: (message) => log.info(message),
+    stop: sidecar.stop,
+  };
+}

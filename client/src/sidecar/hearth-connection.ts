@@ -1,0 +1,35 @@
+import type { GenerateRequestMessage } from '@hearth/protocol';
+
+/** How a generation ended for who asked for it. Being cancelled is not a failure. */
+export type GenerateOutcome =
+  { readonly kind: 'done'; readonly result: GenerateRequestMessage.Result } | { readonly kind: 'cancelled' };
+
+/** What the editor's features ask of a running sidecar. */
+export interface HearthConnection {
+  /**
+   * Generates text. `onText` gets each piece as it comes; aborting `signal` stops the engine.
+   *
+   * @throws HearthFailure with words for the person who asked.
+   */
+  readonly generate: (
+    params: Omit<GenerateRequestMessage.Params, 'progressToken'>,
+    onText: (text: string) => void,
+    signal: AbortSignal,
+  ) => Promise<GenerateOutcome>;
+  /** Exact token counts, one a text; at most 256 texts. @throws HearthFailure */
+  readonly countTokens: (texts: readonly string[]) => Promise<readonly number[]>;
+  /** Whether there was such a stream. @throws HearthFailure */
+  readonly cancelStream: (streamId: string) => Promise<boolean>;
+}
+
+/** A request that the sidecar could not serve, in words for a person. Holds no content. */
+export class HearthFailure extends Error {
+  override readonly name = 'HearthFailure';
+  /** Hearth's own code where the sidecar gave one. */
+  readonly code: string | undefined;
+
+  constructor(message: string, code?: string) {
+    super(message);
+    this.code = code;
+  }
+}

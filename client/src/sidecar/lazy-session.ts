@@ -1,0 +1,37 @@
+import { HearthFailure } from './hearth-connection.js';
+import type { SidecarSession } from './session.js';
+import type { SessionEnd } from './supervisor.js';
+
+/**
+ * A session whose code is loaded first. The language client is by far the largest part of the extension, and
+ * `activate` must not wait for it.
+ */
+export function lazySession(start: () => Promise<SidecarSession>): SidecarSession {
+  let session: SidecarSession | undefined;
+  let asked = false;
+  const ended = start().then(
+    (started) => {
+      session = started;
+      if (asked) started.stop();
+      return started.ended;
+    },
+    (error: unknown): SessionEnd => ({
+      kind: 'not_started',
+      reason: `The sidecar could not be started (${error instanceof Error ? error.name : 'unknown'}).`,
+    }),
+  );
+  const running = (): SidecarSession => {
+    if (session === undefined) throw new HearthFailure('Hearth is still starting.');
+    return session;
+  };
+  return {
+    ended,
+    stop: () => {
+      asked = true;
+      session?.stop();
+    },
+    generate: (params, onText, signal) => running().generate(params, onText, signal),
+    countTokens: (texts) => running().countTokens(texts),
+    cancelStream: (streamId) => running().cancelStream(streamId),
+  };
+}

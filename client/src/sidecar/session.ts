@@ -1,0 +1,197 @@
+import {
+  ActivityAppended,
+  CancelStreamRequest,
+  CountTokensRequest,
+  DrainingNotification,
+  GenerateRequestMessage,
+  HealthChanged,
+  StreamsChanged,
+  SubscribeRequest,
+  type ActivityRecord,
+  type Health,
+  type StreamInfo,
+} from '@hearth/protocol';
+import type { LogOutputChannel } from 'vscode';
+import {
+  CancellationTokenSource,
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  LSPErrorCodes,
+  ResponseError,
+  RevealOutputChannelOn,
+  type Middleware,
+} from 'vscode-languageclient/node';
+import {
+  endOfChild,
+  insistOnEnd,
+  startChild,
+  type ChildEnd,
+  type SidecarChild,
+  type SidecarCommand,
+} from './child.js';
+import { HearthFailure, type HearthConnection } from './hearth-connection.js';
+import type { Session, SessionEnd } from './supervisor.js';
+
+/** What a session tells of its sidecar, as it comes. */
+export interface SessionListener {
+  readonly onHealth: (health: Health) => void;
+  readonly onStreams: (streams: readonly StreamInfo[]) => void;
+  /** @param replayed Whether these records are of the time before this session. */
+  readonly onActivity: (records: readonly ActivityRecord[], replayed: boolean) => void;
+}
+
+/** One life of the sidecar, and the way to ask things of it. */
+export type SidecarSession = Session & HearthConnection;
+
+/** Time that a sidecar has to answer `shutdown`, in milliseconds. */
+const shutdownMs = 2000;
+
+/**
+ * Starts a sidecar and speaks LSP with it. Each life gets a language client of its own: a client that has lost
+ * its server has no way back that is better than a new one. It never shows a message by itself; what became of
+ * the process is told by {@link Session.ended} alone.
+ */
+export function startSession(
+  command: SidecarCommand,
+  log: LogOutputChannel,
+  middleware: Middleware,
+  listener: SessionListener,
+): SidecarSession {
+  let message: string | undefined;
+  const child = startChild(command, (line) => {
+    log.info(line);
+    if (line.startsWith('hearth: ')) message = line.slice('hearth: '.length);
+  });
+  const childEnd = endOfChild(child);
+  const client = makeClient(child, log, middleware);
+  let asked = false;
+  let draining = false;
+  let replayed = true;
+
+  client.onNotification(HealthChanged.type, listener.onHealth);
+  client.onNotification(StreamsChanged.type, ({ streams }) => listener.onStreams(streams));
+  client.onNotification(ActivityAppended.type, ({ records }) => {
+    listener.onActivity(records, replayed);
+    replayed = false;
+  });
+  client.onNotification(DrainingNotification.type, () => {
+    draining = true;
+  });
+
+  const running = client
+    .start()
+    .then(() => client.sendRequest(SubscribeRequest.type, { channels: ['health', 'streams', 'activity'] }))
+    .catch((error: unknown) => {
+      log.warn(`The connection to the sidecar could not be made: ${nameOf(error)}.`);
+      child.kill();
+    });
+
+  const ended = childEnd.then(async (end): Promise<SessionEnd> => {
+    await running;
+    await client.dispose(0).catch(() => {});
+    return asked ? { kind: 'asked' } : draining ? { kind: 'drained' } : withMessage(end, message);
+  });
+
+  return {
+    ...requests(client),
+    ended,
+    stop: () => {
+      if (asked) return;
+      asked = true;
+      // `stop` sends shutdown and exit; the sidecar then ends by itself, and if it does not it is made to.
+      void running.then(() => client.stop(shutdownMs)).catch(() => {});
+      void insistOnEnd(child, childEnd);
+    },
+  };
+}
+
+function makeClient(child: SidecarChild, log: LogOutputChannel, middleware: Middleware): LanguageClient {
+  const transports = { reader: child.stdout, writer: child.stdin, detached: true };
+  return new LanguageClient('hearth', 'Hearth', () => Promise.resolve(transports), {
+    documentSelector: [
+      { scheme: 'file' },
+      { scheme: 'untitled' },
+      { scheme: 'vscode-remote' },
+      { scheme: 'vscode-userdata' },
+      { scheme: 'vscode-notebook-cell' },
+    ],
+    textSynchronization: { delayOpenNotifications: true },
+    outputChannel: log,
+    revealOutputChannelOn: RevealOutputChannelOn.Never,
+    initializationFailedHandler: () => false,
+    errorHandler: {
+      error: () => ({ action: ErrorAction.Continue, handled: true, message: 'A message could not be sent.' }),
+      closed: () => ({ action: CloseAction.DoNotRestart, handled: true, message: 'The sidecar has gone.' }),
+    },
+    middleware,
+  });
+}
+
+/** Numbers progress tokens, so that no two generations of this editor share one. */
+let generations = 0;
+
+function requests(client: LanguageClient): HearthConnection {
+  return {
+    generate: async (params, onText, signal) => {
+      if (signal.aborted) return { kind: 'cancelled' };
+      const progressToken = `generate-${(generations += 1)}`;
+      const progress = client.onProgress(GenerateRequestMessage.progress, progressToken, ({ content }) => {
+        if (!signal.aborted) onText(content);
+      });
+      const cancellation = new CancellationTokenSource();
+      const abort = (): void => cancellation.cancel();
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        const request = { ...params, progressToken };
+        const result = await client.sendRequest(GenerateRequestMessage.type, request, cancellation.token);
+        return result.stopReason === 'cancelled' ? { kind: 'cancelled' } : { kind: 'done', result };
+      } catch (error) {
+        if (isCancelled(error)) return { kind: 'cancelled' };
+        throw toFailure(error);
+      } finally {
+        signal.removeEventListener('abort', abort);
+        progress.dispose();
+        cancellation.dispose();
+      }
+    },
+    countTokens: async (texts) => {
+      try {
+        return (await client.sendRequest(CountTokensRequest.type, { texts })).counts;
+      } catch (error) {
+        throw toFailure(error);
+      }
+    },
+    cancelStream: async (streamId) => {
+      try {
+        return (await client.sendRequest(CancelStreamRequest.type, { streamId })).found;
+      } catch (error) {
+        throw toFailure(error);
+      }
+    },
+  };
+}
+
+function isCancelled(error: unknown): boolean {
+  return error instanceof ResponseError && error.code === LSPErrorCodes.RequestCancelled;
+}
+
+/** The sidecar's own words where it answered; else that it has gone, which is the one other thing that happens. */
+function toFailure(error: unknown): HearthFailure {
+  if (!(error instanceof ResponseError))
+    return new HearthFailure('The sidecar has gone. It is being restarted.');
+  return new HearthFailure(error.message, codeOf(error.data));
+}
+
+function codeOf(data: unknown): string | undefined {
+  if (typeof data !== 'object' || data === null || !('code' in data)) return undefined;
+  return typeof data.code === 'string' ? data.code : undefined;
+}
+
+function withMessage(end: ChildEnd, message: string | undefined): SessionEnd {
+  return end.kind === 'exited' ? { ...end, message } : end;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : 'unknown';
+}
