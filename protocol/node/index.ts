@@ -1,1 +1,5 @@
-export {};
+export * from './conformance.js';
+export * from './connect.js';
+export * from './dial.js';
+export * from './socket-transport.js';
+export * from './watch-admin.js';

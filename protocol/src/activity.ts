@@ -16,8 +16,13 @@ export const activityEventSchema = z.discriminatedUnion('msg', [
   z.object({ msg: z.literal('daemon_ready'), startup_ms: count }),
   z.object({ msg: z.literal('daemon_draining'), in_flight: count, queued: count }),
   z.object({ msg: z.literal('daemon_stopped'), uptime_s: count }),
-  z.object({ msg: z.literal('backend_state'), backend: z.string(), state: z.string(), reason: z.string().optional() }),
-  z.object({ msg: z.literal('breaker_opened'), backend: z.string(), failures: count }),
+  z.object({
+    msg: z.literal('backend_state'),
+    backend: z.string(),
+    state: z.string(),
+    reason: z.string().optional(),
+  }),
+  z.object({ msg: z.literal('breaker_opened'), backend: z.string() }),
   z.object({ msg: z.literal('breaker_closed'), backend: z.string() }),
   z.object({
     msg: z.literal('connection_accepted'),
@@ -46,7 +51,12 @@ export const activityEventSchema = z.discriminatedUnion('msg', [
     backend: z.string().optional(),
   }),
   z.object({ msg: z.literal('request_rejected'), req_id: requestId, code: z.string() }),
-  z.object({ msg: z.literal('request_error_pre_stream'), req_id: requestId, backend: z.string(), code: z.string() }),
+  z.object({
+    msg: z.literal('request_error_pre_stream'),
+    req_id: requestId,
+    backend: z.string(),
+    code: z.string(),
+  }),
   z.object({ msg: z.literal('request_error_mid_stream'), req_id: requestId, backend: z.string() }),
   z.object({ msg: z.literal('request_oversized'), transport }),
   z.object({ msg: z.literal('write_timeout'), transport, after_ms: count }),
@@ -58,6 +68,16 @@ export type ActivityEvent = z.infer<typeof activityEventSchema>;
 
 export const activityLevelSchema = z.enum(['debug', 'info', 'warn', 'error']);
 export type ActivityLevel = z.infer<typeof activityLevelSchema>;
+
+/** One line of the activity log as it stands in the file. */
+export const activityRecordSchema = z.intersection(
+  z.object({
+    t: z.string().meta({ description: 'RFC 3339.' }),
+    level: activityLevelSchema,
+    component: z.string(),
+  }),
+  activityEventSchema,
+);
 
 /** One line of the activity log: when, how bad, from which part, what (row 88). */
 export type ActivityRecord = {

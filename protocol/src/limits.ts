@@ -2,6 +2,10 @@
 export const limits = {
   /** Largest NDJSON line in bytes, its line feed not counted: 64 MiB (behaviours.md 1.2). */
   frameBytes: 67_108_864,
+  /** Deepest nesting of one line (row 6: deeper is malformed). */
+  jsonDepth: 128,
+  /** Most values in one line: objects, arrays and what they hold. A full request has some 13 000. */
+  jsonValues: 262_144,
   /** Largest request id in UTF-16 units. */
   idLength: 256,
   /** Most messages in one request. */

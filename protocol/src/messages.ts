@@ -14,7 +14,12 @@ export type BackendState =
   | { readonly kind: 'starting' }
   | { readonly kind: 'loading'; readonly phase: LoadPhase['phase']; readonly progress?: number }
   | { readonly kind: 'ready' }
-  | { readonly kind: 'restarting'; readonly attempt: number; readonly delayMs: number; readonly reason: string }
+  | {
+      readonly kind: 'restarting';
+      readonly attempt: number;
+      readonly delayMs: number;
+      readonly reason: string;
+    }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly reason: string }
   | { readonly kind: 'stopped' };
 
@@ -51,6 +56,8 @@ export interface Health {
   readonly version: string;
   readonly pid: number;
   readonly uptimeMs: number;
+  /** What keeps it from serving, for the person at the editor; present only in state `failed`. */
+  readonly problem?: string;
   /** Absent until the inference socket is bound. */
   readonly socketPath?: string;
   readonly adminSocketPath: string;
@@ -167,7 +174,9 @@ export namespace CountTokensRequest {
 /** Client → server. Ends a stream of any client; the owner sees `stop_reason: "cancelled"`. */
 export namespace CancelStreamRequest {
   export const method = 'hearth/cancelStream';
-  export const type = new RequestType<{ readonly streamId: string }, { readonly found: boolean }, ErrorData>(method);
+  export const type = new RequestType<{ readonly streamId: string }, { readonly found: boolean }, ErrorData>(
+    method,
+  );
 }
 
 /** Server → client. The daemon is going away by intent: do not take the close for a crash. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { HearthError } from './errors.js';
 import { limits } from './limits.js';
+import { utf8Length } from './text.js';
 
 /**
  * The request of NDJSON v1 and its additions. Field names are those of the wire; unknown fields are ignored.
@@ -16,6 +17,9 @@ export const messageSchema = z.object({ role: roleSchema, content: z.string() })
 /** One turn of a conversation. */
 export type Message = z.infer<typeof messageSchema>;
 
+/** Marks in the JSON Schema what is newer than version 1 as it was first published. */
+export const additionNote = 'Addition to version 1.';
+
 const imageTokenBudgets = [70, 140, 280, 560, 1120] as const;
 
 /** What sampling uses where a request is silent (row 17). */
@@ -29,50 +33,101 @@ export const samplingDefaults = {
 
 export const generateRequestSchema = z
   .object({
-    /** Chosen by the client and echoed on every frame. Default: empty. */
-    id: z.string().max(limits.idLength).default('').meta({ description: 'Echoed on every frame.' }),
+    id: z
+      .string()
+      .max(limits.idLength)
+      .default('')
+      .meta({ description: 'Chosen by the client and echoed on every frame.' }),
     messages: z
       .array(messageSchema)
       .min(1, 'messages must not be empty')
       .max(limits.messages)
       .optional()
       .meta({ description: 'The conversation. Required unless `prompt` is given.' }),
-    temperature: z.number().min(0).max(100).optional().meta({ default: samplingDefaults.temperature }),
-    top_p: z.number().min(0).max(1).optional().meta({ default: samplingDefaults.top_p }),
+    temperature: z
+      .number()
+      .min(0)
+      .max(100)
+      .optional()
+      .meta({ default: samplingDefaults.temperature, description: '0 takes the likeliest token.' }),
+    top_p: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .meta({ default: samplingDefaults.top_p, description: '1 switches it off.' }),
     top_k: u32.optional().meta({ default: samplingDefaults.top_k, description: '0 switches it off.' }),
-    max_tokens: u32.min(1).optional().meta({ default: samplingDefaults.max_tokens }),
-    stream: z.boolean().optional().meta({ default: samplingDefaults.stream }),
+    max_tokens: u32
+      .min(1)
+      .optional()
+      .meta({ default: samplingDefaults.max_tokens, description: 'Most tokens of the answer.' }),
+    stream: z
+      .boolean()
+      .optional()
+      .meta({ default: samplingDefaults.stream, description: 'False: no `token` frames, only `done`.' }),
     image_token_budget: u32
       .refine((value) => (imageTokenBudgets as readonly number[]).includes(value), {
         message: `image_token_budget must be one of ${imageTokenBudgets.join(', ')}`,
       })
-      .optional(),
+      .optional()
+      .meta({
+        enum: imageTokenBudgets,
+        description: 'Accepted and of no effect: there are no images in version 1.',
+      }),
     grammar: z
       .string()
-      .refine((grammar) => byteLength(grammar) <= limits.grammarBytes, {
+      .refine((grammar) => utf8Length(grammar) <= limits.grammarBytes, {
         message: `grammar must be at most ${limits.grammarBytes} bytes`,
       })
       .refine((grammar) => countAlternations(grammar) <= limits.grammarAlternations, {
         message: `grammar must have at most ${limits.grammarAlternations} alternations`,
       })
       .optional()
-      .meta({ description: 'GBNF. Empty: unconstrained.' }),
-    /** Addition to v1. Name of a model; absent: the default model. */
-    model: z.string().min(1).max(256).optional(),
-    /** Addition to v1. Equal seeds give equal text for equal requests. Absent: a random one. */
-    seed: u32.optional(),
-    /** Addition to v1. Least probability of a token relative to the likeliest. Default 0: off. */
-    min_p: z.number().min(0).max(1).optional(),
-    /** Addition to v1. Texts that end the generation; they are not part of it. */
-    stop: z.array(z.string().min(1).max(limits.stopLength)).max(limits.stopStrings).optional(),
-    /** Addition to v1. Raw text to continue, in place of `messages`. */
-    prompt: z.string().optional(),
-    /** Addition to v1. With `prompt`: the text after the cursor; asks for fill-in-the-middle. */
-    suffix: z.string().optional(),
+      .meta({
+        description: `GBNF, at most ${limits.grammarBytes} bytes and ${limits.grammarAlternations} alternations. Empty: unconstrained.`,
+      }),
+    model: z
+      .string()
+      .min(1)
+      .max(256)
+      .optional()
+      .meta({ $comment: additionNote, description: 'Name of a model. Absent: the default model.' }),
+    seed: u32
+      .optional()
+      .meta({
+        $comment: additionNote,
+        description: 'Equal seeds give equal text for equal requests. Absent: a random one.',
+      }),
+    min_p: z.number().min(0).max(1).optional().meta({
+      $comment: additionNote,
+      default: 0,
+      description: 'Least probability of a token relative to the likeliest. 0 switches it off.',
+    }),
+    stop: z
+      .array(z.string().min(1).max(limits.stopLength))
+      .max(limits.stopStrings)
+      .optional()
+      .meta({
+        $comment: additionNote,
+        default: [],
+        description: 'Texts that end the generation; they are not part of it.',
+      }),
+    prompt: z
+      .string()
+      .optional()
+      .meta({ $comment: additionNote, description: 'Raw text to continue, in place of `messages`.' }),
+    suffix: z.string().optional().meta({
+      $comment: additionNote,
+      description: 'With `prompt`: the text after the cursor. Asks for fill-in-the-middle.',
+    }),
   })
   .superRefine((request, context) => {
     if (request.messages !== undefined && request.prompt !== undefined) {
-      context.addIssue({ code: 'custom', path: ['prompt'], message: 'give either messages or prompt, not both' });
+      context.addIssue({
+        code: 'custom',
+        path: ['prompt'],
+        message: 'give either messages or prompt, not both',
+      });
     }
     if (request.messages === undefined && request.prompt === undefined) {
       context.addIssue({ code: 'custom', path: ['messages'], message: 'messages must not be empty' });
@@ -80,6 +135,11 @@ export const generateRequestSchema = z
     if (request.suffix !== undefined && request.prompt === undefined) {
       context.addIssue({ code: 'custom', path: ['suffix'], message: 'suffix needs prompt' });
     }
+  })
+  // The same in JSON Schema's words, which the refinement cannot give.
+  .meta({
+    oneOf: [{ required: ['messages'] }, { required: ['prompt'] }],
+    dependentRequired: { suffix: ['prompt'] },
   });
 
 /** A request as a client writes it, before defaults. */
@@ -157,10 +217,6 @@ export function describeIssues(error: z.ZodError): string {
     return path === '' || issue.message.startsWith(path) ? issue.message : `${path}: ${issue.message}`;
   });
   return issues.slice(0, 8).join('; ');
-}
-
-function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
 }
 
 function countAlternations(text: string): number {

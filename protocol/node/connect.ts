@@ -1,0 +1,48 @@
+import { createClient } from '../src/client.js';
+import type { ClientOptions, HearthClient } from '../src/client.js';
+import type { AuthFrame } from '../src/auth.js';
+import { encodeFrameBytes } from '../src/ndjson.js';
+import { dial } from './dial.js';
+import type { Address, DialOptions } from './dial.js';
+import { socketTransport } from './socket-transport.js';
+
+/** Where to connect. `key` is sent as the first frame of a TCP connection; a Unix socket needs none. */
+export type Endpoint =
+  { readonly path: string } | { readonly host: string; readonly port: number; readonly key?: string };
+
+export interface ConnectOptions extends DialOptions, ClientOptions {}
+
+/**
+ * Connects to a daemon's inference socket. While the daemon is not there or not ready, which is the same to a
+ * client, it tries again for `timeoutMs` (see {@link dial}).
+ *
+ * The signal ends the connecting only; each request takes its own. Close the client when you are done: an open
+ * connection keeps the process alive.
+ *
+ * @example
+ * const client = await connect({ path: '/run/user/1000/hearth/hearth.sock' });
+ * try {
+ *   for await (const text of client.generate({ messages: [{ role: 'user', content: 'Hello' }] })) {
+ *     process.stdout.write(text);
+ *   }
+ * } finally {
+ *   client.close();
+ * }
+ *
+ * @throws ConnectError where no connection came about.
+ * @throws the signal's reason when it was aborted.
+ */
+export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<HearthClient> {
+  const transport = socketTransport(await dial(addressOf(endpoint), options));
+  const client = createClient(transport, options);
+  if ('key' in endpoint && endpoint.key !== undefined) {
+    const frame: AuthFrame = { type: 'auth', key: endpoint.key };
+    // A daemon that refuses the key closes without a word; the first request then reports the lost connection.
+    await transport.send(encodeFrameBytes(frame)).catch(() => undefined);
+  }
+  return client;
+}
+
+function addressOf(endpoint: Endpoint): Address {
+  return 'path' in endpoint ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port };
+}
