@@ -14,7 +14,8 @@ export function ghostTextMiddleware(sidecar: Sidecar): Pick<Middleware, 'provide
   return {
     provideInlineCompletionItems: async (document, position, context, token, next) => {
       const settings = workspace.getConfiguration('hearth', document);
-      if (!settings.get<boolean>('inlineCompletions.enabled', true) || sidecar.state().kind !== 'ready') return null;
+      if (!settings.get<boolean>('inlineCompletions.enabled', true) || sidecar.state().kind !== 'ready')
+        return null;
       const selected = context.selectedCompletionInfo;
       if (selected !== undefined && !selected.range.end.isEqual(position)) return null;
       const automatic = context.triggerKind === InlineCompletionTriggerKind.Automatic;

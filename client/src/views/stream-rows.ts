@@ -39,8 +39,9 @@ const stageWords = {
 } as const satisfies Record<StreamInfo['stage'], string>;
 
 function describe({ stage, tokens, tokensPerSecond }: StreamInfo): string {
+  if (stage !== 'decode') return stageWords[stage];
   const words: string[] = [stageWords[stage]];
-  if (stage === 'decode') words.push(`${tokens.toLocaleString('en-US')} tokens`);
+  words.push(`${tokens.toLocaleString('en-US')} tokens`);
   if (tokensPerSecond !== undefined) words.push(tokenRate(tokensPerSecond));
   return words.join(' · ');
 }
