@@ -41,6 +41,8 @@ export interface DaemonApi {
 export interface Caller {
   /** Such as `socket`, `tcp`, `ask`, `ghost text`. */
   readonly name: string;
+  /** Whose fair share it counts against: one for each connected process. @default the name */
+  readonly client?: string;
 }
 
 export type GenerationEvent =

@@ -12,7 +12,7 @@ import {
   type StreamInfo,
   wireVersion,
 } from '@hearth/protocol';
-import { Admission } from './admission/admission.js';
+import { Admission, systemClock } from './admission/admission.js';
 import type { Config } from './config/config.js';
 import { readPeerCredentials } from './connections/peer-credentials.js';
 import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from './daemon-api.js';
@@ -93,7 +93,7 @@ export class Daemon implements DaemonApi {
     this.#streams = new StreamRegistry(now, () => this.events.emit('streams'));
     this.#admission = new Admission(
       { activePermits: parts.config.active_permits, queueDepth: parts.config.queue_depth },
-      now,
+      systemClock,
       () => this.events.emit('health'),
     );
     this.#router = new Router(parts.engines, {

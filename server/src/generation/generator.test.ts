@@ -18,7 +18,7 @@ function setUp(mock: Partial<MockOptions> = {}, permits = 1) {
   engine.setReady(true);
   const recorded: ActivityEvent[] = [];
   const parts: GeneratorParts = {
-    admission: new Admission({ activePermits: permits, queueDepth: 10 }, now),
+    admission: new Admission({ activePermits: permits, queueDepth: 10 }),
     router: new Router([engine], { now }),
     streams: new StreamRegistry(now, () => undefined),
     record: (_level, _component, event) => recorded.push(event),

@@ -45,19 +45,21 @@ export async function* generate(
   let permit: Permit | undefined;
   let finished = false;
   try {
-    permit = await admit(parts, reqId, stream);
+    permit = await admit(parts, request, caller, stream);
     if (permit === undefined) {
       finished = true;
       parts.record('info', 'admission', cancelledEvent(reqId, stream));
       yield cancelledInQueue(parts.now() - arrivedAt);
       return;
     }
+    permit.revoked.addEventListener('abort', cancel, { once: true });
     const timing = { arrivedAt, queueMs: Math.round(permit.waitedMs) };
     for await (const event of run(parts, resolved, request.model, reqId, stream, timing)) {
       if (event.kind === 'done') {
         finished = true;
         // The slot is free before the client can know that its request has ended.
         permit.release();
+        if (event.stopReason === 'cancelled') permit.revoked.throwIfAborted();
       }
       yield event;
     }
@@ -69,13 +71,19 @@ export async function* generate(
   }
 }
 
-async function admit(parts: GeneratorParts, reqId: string, stream: LiveStream): Promise<Permit | undefined> {
+async function admit(
+  parts: GeneratorParts,
+  request: GenerateRequest,
+  caller: Caller,
+  stream: LiveStream,
+): Promise<Permit | undefined> {
+  const ticket = { id: stream.id, client: caller.client ?? caller.name, class: 'chat' } as const;
   try {
-    const admitted = await parts.admission.acquire(stream.signal);
+    const admitted = await parts.admission.acquire(ticket, stream.signal);
     return admitted.kind === 'granted' ? admitted.permit : undefined;
   } catch (error) {
     const code = error instanceof HearthError ? error.code : 'internal';
-    parts.record('warn', 'admission', { msg: 'request_rejected', req_id: reqId, code });
+    parts.record('warn', 'admission', { msg: 'request_rejected', req_id: request.id.slice(0, 128), code });
     throw error;
   }
 }

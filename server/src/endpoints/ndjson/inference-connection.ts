@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import {
   type DecodedLine,
@@ -61,6 +62,8 @@ class InferenceConnection {
     this.#options = options;
     this.#awaitsKey = options.key !== undefined;
     this.#writer = new BoundedWriter(socket, { writeTimeoutMs: options.writeTimeoutMs });
+    // One listener a request in flight, and those are bounded.
+    setMaxListeners(0, this.#gone.signal);
     socket.once('close', () => {
       this.#gone.abort();
     });
