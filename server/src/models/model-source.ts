@@ -1,4 +1,4 @@
-/** A model file that has been found and checked, ready to be loaded. */
+/** A model file that has been found, ready to be checked and loaded. */
 export interface ModelSource {
   /** Stable name, such as `hearth-pilot-v0`. */
   readonly id: string;
@@ -10,4 +10,6 @@ export interface ModelSource {
   readonly caution?: string;
   /** Threads to use where calibration would only find the same; undefined: calibrate. */
   readonly threads?: number;
+  /** SHA-256 of the file in lower-case hexadecimal, to be verified before each load; undefined: not known. */
+  readonly sha256?: string;
 }

@@ -1,0 +1,400 @@
+import { EventEmitter } from 'node:events';
+import { HearthError, toHearthError } from '@hearth/protocol';
+import type { BackendState, ErrorCode, LoadPhase, ModelInfo, ResolvedGeneration } from '@hearth/protocol';
+import { findUpwards } from '../../models/find-upwards.js';
+import { checkGguf } from '../../models/gguf-check.js';
+import type { GgufFacts } from '../../models/gguf-check.js';
+import type { ModelSource } from '../../models/model-source.js';
+import { verifyModel } from '../../models/verify-model.js';
+import { EngineFailure } from '../engine.js';
+import type { Engine, EngineChunk, EngineEvents } from '../engine.js';
+import { HangWatch } from './hang-watch.js';
+import { ReplyQueue } from './reply-queue.js';
+import { RestartPolicy, defaultRestartOptions } from './restart-policy.js';
+import type { RestartOptions } from './restart-policy.js';
+import { SpeedMeter } from './speed-meter.js';
+import { classifyDeath, findAssertion } from './worker-death.js';
+import type { WorkerExit } from './worker-death.js';
+import { WorkerProcess, defaultStopTimes } from './worker-process.js';
+import type { StopTimes } from './worker-process.js';
+import type { FromWorker, GenerationResult, LoadedInfo, RequestFailure } from './worker/messages.js';
+
+/** What a {@link LlamaEngine} is made with. */
+export interface LlamaEngineOptions {
+  readonly source: ModelSource;
+  /** How many generations can run at once; each has a context of its own. */
+  readonly sequences: number;
+  /** Tokens of context for each. Default: what the model was trained on, at most 8192. */
+  readonly contextSize?: number;
+  /** Default: `llama`. */
+  readonly name?: string;
+  /** The worker's bundle. Default: `engine-worker.mjs` beside this code or in `dist` above it. */
+  readonly workerPath?: string;
+  readonly restart?: Partial<RestartOptions>;
+  /** Silence after which a worker with work counts as hung. Default: 10 000 ms. */
+  readonly hangTimeoutMs?: number;
+  readonly stopTimes?: StopTimes;
+}
+
+const defaultContextSize = 8192;
+/** A smaller model is fastest with one thread, whatever the machine. */
+const calibrateFromBytes = 20_000_000;
+/** Chunks that the worker may send before any is consumed. */
+const creditWindow = 8;
+/** Chunks after whose consumption credit is given back: half the window, so that the worker never has to wait. */
+const creditBatch = creditWindow / 2;
+/** A native call that takes longer will not come back. One micro-batch of the largest model takes seconds. */
+const longestStepMs = 120_000;
+/** Times the hang timeout that a load may go without an answer: reading a large header keeps the worker busy. */
+const loadPatience = 6;
+/** Progress of a load is told in steps of this size. */
+const progressStep = 0.01;
+
+type Reply =
+  | { readonly kind: 'chunk'; readonly text: string }
+  | { readonly kind: 'done'; readonly result: GenerationResult }
+  | { readonly kind: 'counted'; readonly counts: readonly number[] }
+  | { readonly kind: 'failed'; readonly error: EngineFailure };
+
+/** A worker and what is known of it. Gone with the worker. */
+interface Incarnation {
+  readonly worker: WorkerProcess;
+  readonly watch: HangWatch;
+  readonly pending: Map<number, ReplyQueue<Reply>>;
+  hung: boolean;
+  /** When it became ready, in milliseconds of a monotonic clock. */
+  readyAt: number | undefined;
+  /** Why the model cannot be served, said by the worker itself. */
+  fatal: HearthError | undefined;
+}
+
+/**
+ * llama.cpp behind the Engine port: a worker process of its own for one model. When the worker dies, its own
+ * generations fail with a typed error and it is started again, with growing pauses and within a budget. A model that
+ * cannot be loaded is not tried again.
+ */
+export class LlamaEngine implements Engine {
+  readonly name: string;
+  readonly accelerator = 'cpu';
+  readonly gpuLayers = 0;
+  readonly events = new EventEmitter<EngineEvents>();
+  readonly #options: LlamaEngineOptions;
+  readonly #speed = new SpeedMeter();
+  /** Aborted by {@link stop}. */
+  readonly #stopping = new AbortController();
+  #state: BackendState = { kind: 'starting' };
+  #started = false;
+  #model: ModelInfo | undefined;
+  #current: Incarnation | undefined;
+  #policy: RestartPolicy;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #loading: Promise<void> = Promise.resolve();
+  #lastId = 0;
+
+  constructor(options: LlamaEngineOptions) {
+    this.#options = options;
+    this.name = options.name ?? 'llama';
+    this.#policy = new RestartPolicy({ ...defaultRestartOptions, ...options.restart });
+  }
+
+  get state(): BackendState {
+    return this.#state;
+  }
+
+  get model(): ModelInfo | undefined {
+    return this.#model;
+  }
+
+  get workerPid(): number | undefined {
+    return this.#current?.worker.pid;
+  }
+
+  get tokensPerSecond(): number | undefined {
+    return this.#speed.tokensPerSecond;
+  }
+
+  start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#loading = this.#load();
+  }
+
+  async *generate(request: ResolvedGeneration, signal: AbortSignal): AsyncGenerator<EngineChunk, void, void> {
+    if (signal.aborted) {
+      yield cancelled;
+      return;
+    }
+    const incarnation = this.#requireReady();
+    const { worker, pending } = incarnation;
+    const { id, replies } = this.#open(incarnation);
+    const isAborted = (): boolean => signal.aborted;
+    const abort = (): void => {
+      worker.send({ kind: 'abort', id });
+      replies.discard(({ kind }) => kind !== 'chunk');
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    worker.send({ kind: 'generate', id, request, credit: creditWindow });
+    let consumed = 0;
+    try {
+      for (;;) {
+        const reply = await replies.next();
+        if (reply.kind === 'chunk') {
+          if (isAborted()) continue;
+          yield { kind: 'token', text: reply.text };
+          consumed += 1;
+          if (consumed % creditBatch === 0) worker.send({ kind: 'credit', id, amount: creditBatch });
+          continue;
+        }
+        pending.delete(id);
+        if (reply.kind === 'done') {
+          this.#speed.add(reply.result.decode);
+          const stopReason = isAborted() ? 'cancelled' : reply.result.stopReason;
+          yield { kind: 'done', stopReason, usage: reply.result.usage };
+        } else if (isAborted()) {
+          yield cancelled;
+        } else if (reply.kind === 'failed') {
+          throw reply.error;
+        }
+        return;
+      }
+    } finally {
+      signal.removeEventListener('abort', abort);
+      if (pending.has(id)) {
+        // The consumer left early. Its sequence is free once the worker says so.
+        abort();
+        while ((await replies.next()).kind === 'chunk');
+        pending.delete(id);
+      }
+      watchWork(incarnation);
+    }
+  }
+
+  async countTokens(texts: readonly string[]): Promise<readonly number[]> {
+    const incarnation = this.#requireReady();
+    const { id, replies } = this.#open(incarnation);
+    incarnation.worker.send({ kind: 'countTokens', id, texts });
+    const reply = await replies.next();
+    incarnation.pending.delete(id);
+    watchWork(incarnation);
+    if (reply.kind === 'counted') return reply.counts;
+    throw reply.kind === 'failed'
+      ? reply.error
+      : new EngineFailure('internal', 'The engine gave a wrong answer.');
+  }
+
+  async stop(): Promise<void> {
+    this.#started = true;
+    this.#stopping.abort();
+    clearTimeout(this.#restartTimer);
+    await this.#loading;
+    const { worker, pending } = this.#current ?? {};
+    for (const id of pending?.keys() ?? []) worker?.send({ kind: 'abort', id });
+    await worker?.stop(this.#options.stopTimes ?? defaultStopTimes);
+    this.#setState({ kind: 'stopped' });
+  }
+
+  /** Looks at the file, then starts a worker that loads it. What comes of it is told by `state`. */
+  async #load(): Promise<void> {
+    const { source } = this.#options;
+    const { signal } = this.#stopping;
+    try {
+      this.#setPhase({ phase: 'checking_local', path: source.path });
+      const facts = await checkGguf(source.path);
+      if (source.sha256 !== undefined) {
+        this.#setPhase({ phase: 'verify', path: source.path });
+        await verifyModel(source.path, source.sha256, signal);
+      }
+      if (!signal.aborted) this.#spawn(facts);
+    } catch (error) {
+      if (!signal.aborted) this.#fail(toHearthError(error));
+    }
+  }
+
+  #spawn(facts: GgufFacts): void {
+    const workerPath =
+      this.#options.workerPath ??
+      findUpwards(import.meta.url, ['engine-worker.mjs', 'dist/engine-worker.mjs']);
+    if (workerPath === undefined) {
+      throw new HearthError(
+        'internal',
+        'This copy of Hearth lacks its engine worker. Build or install it again.',
+      );
+    }
+    const { source, sequences } = this.#options;
+    const trained = facts.contextLength ?? defaultContextSize;
+    const contextSize = Math.min(this.#options.contextSize ?? defaultContextSize, trained);
+    const worker = new WorkerProcess(workerPath, (message) => {
+      this.#hear(incarnation, message, contextSize, facts);
+    });
+    const watch = new HangWatch({
+      timeoutMs: this.#options.hangTimeoutMs ?? 10_000,
+      ping: () => {
+        worker.send({ kind: 'ping' });
+      },
+      hung: () => {
+        this.#killHung(incarnation);
+      },
+    });
+    const incarnation: Incarnation = {
+      worker,
+      watch,
+      pending: new Map(),
+      hung: false,
+      readyAt: undefined,
+      fatal: undefined,
+    };
+    this.#current = incarnation;
+    void worker.exited.then((exit) => {
+      this.#buried(incarnation, exit);
+    });
+    watch.setBusy(true, loadPatience);
+    this.#setPhase({ phase: 'mmap', path: source.path, progress: 0 });
+    const threads = source.threads ?? (source.sizeBytes < calibrateFromBytes ? 1 : undefined);
+    const { longestTokenBytes } = facts;
+    worker.send({
+      kind: 'load',
+      order: { path: source.path, sequences, contextSize, threads, longestTokenBytes },
+    });
+  }
+
+  #hear(incarnation: Incarnation, message: FromWorker, contextSize: number, facts: GgufFacts): void {
+    incarnation.watch.heard();
+    switch (message.kind) {
+      case 'progress':
+        if (message.phase === 'kv_cache') this.#setPhase({ phase: 'kv_cache', n_ctx: contextSize });
+        else this.#setPhase({ phase: 'mmap', path: this.#options.source.path, progress: message.progress });
+        return;
+      case 'loaded':
+        this.#ready(incarnation, message.info, facts);
+        return;
+      case 'pong':
+        if (message.stepMs > longestStepMs) this.#killHung(incarnation);
+        return;
+      case 'fatal':
+        incarnation.fatal = new HearthError(message.code, message.message);
+        incarnation.worker.send({ kind: 'shutdown' });
+        return;
+      case 'chunk':
+      case 'done':
+      case 'counted':
+        incarnation.pending.get(message.id)?.push(message);
+        return;
+      case 'failed':
+        incarnation.pending
+          .get(message.id)
+          ?.push({ kind: 'failed', error: toEngineFailure(message.failure) });
+        return;
+    }
+  }
+
+  #ready(incarnation: Incarnation, info: LoadedInfo, facts: GgufFacts): void {
+    if (this.#stopping.signal.aborted) return;
+    const { source } = this.#options;
+    incarnation.readyAt = performance.now();
+    this.#model = {
+      id: source.id,
+      displayName: source.displayName,
+      contextSize: info.contextSize,
+      sizeBytes: facts.sizeBytes,
+      infill: info.infill,
+      ...(source.caution === undefined ? {} : { caution: source.caution }),
+    };
+    watchWork(incarnation);
+    this.#setState({ kind: 'ready' });
+  }
+
+  #killHung(incarnation: Incarnation): void {
+    incarnation.hung = true;
+    incarnation.worker.kill('SIGKILL');
+  }
+
+  /** The worker is gone: its own requests fail, and it is started again unless that is of no use. */
+  #buried(incarnation: Incarnation, exit: WorkerExit): void {
+    const { watch, pending, worker, hung, readyAt, fatal } = incarnation;
+    watch.setBusy(false);
+    if (this.#current === incarnation) this.#current = undefined;
+    const stopping = this.#stopping.signal.aborted;
+    const death = classifyDeath(exit, hung, findAssertion(worker.output));
+    const failure = stopping
+      ? new EngineFailure('unavailable', 'The engine is being stopped.')
+      : new EngineFailure(
+          hung ? 'hung' : 'crashed',
+          `The generation was lost: ${death.text}. The engine starts again; try again.`,
+        );
+    for (const replies of pending.values()) replies.push({ kind: 'failed', error: failure });
+    if (stopping) return;
+    if (fatal !== undefined) {
+      this.#fail(fatal);
+      return;
+    }
+    const readyMs = readyAt === undefined ? 0 : performance.now() - readyAt;
+    const restart = this.#policy.afterDeath(readyMs);
+    if (restart === undefined) {
+      const code: ErrorCode = death.kind === 'hung' ? 'engine_hung' : 'engine_crashed';
+      this.#fail(
+        new HearthError(code, `The engine was started again too often without lasting: ${death.text}.`),
+      );
+      return;
+    }
+    this.#policy = restart.next;
+    const { attempt, delayMs } = restart;
+    this.#setState({ kind: 'restarting', attempt, delayMs, reason: death.text });
+    this.#restartTimer = setTimeout(() => {
+      this.#loading = this.#load();
+    }, delayMs);
+  }
+
+  #requireReady(): Incarnation {
+    if (this.#state.kind === 'ready' && this.#current !== undefined) return this.#current;
+    throw new EngineFailure('not_ready', 'The model is not loaded yet.');
+  }
+
+  #open(incarnation: Incarnation): { id: number; replies: ReplyQueue<Reply> } {
+    this.#lastId += 1;
+    const replies = new ReplyQueue<Reply>();
+    incarnation.pending.set(this.#lastId, replies);
+    watchWork(incarnation);
+    return { id: this.#lastId, replies };
+  }
+
+  #fail(error: HearthError): void {
+    this.#setState({ kind: 'failed', code: error.code, reason: error.message });
+  }
+
+  /** Tells progress of a load, in steps worth telling. */
+  #setPhase(phase: LoadPhase): void {
+    if (this.#stopping.signal.aborted) return;
+    const progress = phase.phase === 'mmap' ? phase.progress : undefined;
+    const before = this.#state;
+    if (
+      before.kind === 'loading' &&
+      before.phase === phase.phase &&
+      Math.abs((progress ?? 0) - (before.progress ?? 0)) < progressStep
+    ) {
+      return;
+    }
+    this.events.emit('phase', phase);
+    this.#setState({ kind: 'loading', phase: phase.phase, ...(progress === undefined ? {} : { progress }) });
+  }
+
+  #setState(state: BackendState): void {
+    if (this.#state.kind === 'stopped') return;
+    this.#state = state;
+    this.events.emit('state', state);
+  }
+}
+
+/** A ready worker is watched while it has work. */
+function watchWork({ watch, pending }: Incarnation): void {
+  watch.setBusy(pending.size > 0);
+}
+
+const cancelled: EngineChunk = {
+  kind: 'done',
+  stopReason: 'cancelled',
+  usage: { prompt_tokens: 0, completion_tokens: 0 },
+};
+
+function toEngineFailure({ kind, message }: RequestFailure): EngineFailure {
+  return new EngineFailure(kind, message);
+}

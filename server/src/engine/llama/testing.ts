@@ -1,0 +1,88 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import type { EngineChunk } from '../engine.js';
+import type { LlamaEngine } from './llama-engine.js';
+import type { ResolvedGeneration, Sampling, StopReason, Usage } from '@hearth/protocol';
+
+/** What tests of the engine share. */
+
+const repository = fileURLToPath(new URL('../../../..', import.meta.url));
+
+/** A worker's bundle, made for one test file. */
+export interface TestWorker {
+  readonly path: string;
+  /** Removes it. */
+  dispose(): Promise<void>;
+}
+
+/** Bundles the worker as it is now. It lies inside the repository, so that it finds its packages. */
+export async function bundleTestWorker(): Promise<TestWorker> {
+  const cache = path.join(repository, 'node_modules/.cache/hearth');
+  await mkdir(cache, { recursive: true });
+  const folder = await mkdtemp(path.join(cache, 'worker-'));
+  const outfile = path.join(folder, 'engine-worker.mjs');
+  await build({
+    entryPoints: [fileURLToPath(new URL('./worker/main.ts', import.meta.url))],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    conditions: ['hearth-source'],
+    external: ['node-llama-cpp'],
+    logLevel: 'silent',
+  });
+  return { path: outfile, dispose: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** Resolves with the state that `engine` is in once it is of one of these kinds. */
+export async function reaches(
+  engine: LlamaEngine,
+  ...kinds: readonly LlamaEngine['state']['kind'][]
+): Promise<LlamaEngine['state']> {
+  if (kinds.includes(engine.state.kind)) return engine.state;
+  return new Promise((resolve) => {
+    const listen = (state: LlamaEngine['state']): void => {
+      if (!kinds.includes(state.kind)) return;
+      engine.events.off('state', listen);
+      resolve(state);
+    };
+    engine.events.on('state', listen);
+  });
+}
+
+/** A request to continue `prompt`, greedily and for 32 tokens unless `sampling` says otherwise. */
+export function rawRequest(prompt: string, sampling: Partial<Sampling> = {}): ResolvedGeneration {
+  return { input: { kind: 'raw', prompt }, sampling: { ...greedy, ...sampling } };
+}
+
+export const greedy: Sampling = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  seed: undefined,
+  maxTokens: 32,
+  stop: [],
+  grammar: undefined,
+};
+
+/** A whole generation. */
+export interface Collected {
+  readonly text: string;
+  readonly chunks: readonly string[];
+  readonly stopReason: StopReason;
+  readonly usage: Usage;
+}
+
+/** Reads a generation to its end. */
+export async function collect(chunks: AsyncIterable<EngineChunk>): Promise<Collected> {
+  const texts: string[] = [];
+  for await (const chunk of chunks) {
+    if (chunk.kind === 'token') texts.push(chunk.text);
+    else return { text: texts.join(''), chunks: texts, stopReason: chunk.stopReason, usage: chunk.usage };
+  }
+  throw new Error('the generation ended without done');
+}

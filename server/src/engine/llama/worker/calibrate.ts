@@ -1,0 +1,34 @@
+/** Runs one decode step with `threads` threads; gives its time in milliseconds. */
+export type TimedStep = (threads: number) => Promise<number>;
+
+const stepsEach = 8;
+const longestEachMs = 1500;
+
+/**
+ * Finds the number of threads with which a step is fastest, from 1 to `most`: 1, 2, 3, 4, 6, 8. Each is timed for
+ * eight steps, fewer where they are slow; one that is plainly slower than the best so far is given up at once, since
+ * with a busy core it may be fifty times slower.
+ */
+export async function calibrateThreads(step: TimedStep, most: number): Promise<number> {
+  await step(1); // The first step reads the weights from disk.
+  let best = { threads: 1, milliseconds: await timeSteps(step, 1, Infinity) };
+  for (const threads of [2, 3, 4, 6, 8].filter((count) => count <= most)) {
+    const milliseconds = await timeSteps(step, threads, best.milliseconds);
+    if (milliseconds < best.milliseconds) best = { threads, milliseconds };
+  }
+  return best.threads;
+}
+
+/** Median of the steps' times. */
+async function timeSteps(step: TimedStep, threads: number, best: number): Promise<number> {
+  const times: number[] = [];
+  let total = 0;
+  while (times.length < stepsEach && total < longestEachMs) {
+    const milliseconds = await step(threads);
+    times.push(milliseconds);
+    total += milliseconds;
+    if (milliseconds > best * 4 && times.length > 1) break;
+  }
+  times.sort((one, other) => one - other);
+  return times[Math.floor(times.length / 2)] ?? Infinity;
+}

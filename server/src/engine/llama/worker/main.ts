@@ -1,0 +1,119 @@
+import { loadAddonDriver, LoadError } from './addon/addon-driver.js';
+import type { Driver } from './driver.js';
+import { isToWorker } from './messages.js';
+import type { FromWorker, LoadOrder, ToWorker } from './messages.js';
+import { RequestError, toRequestFailure } from './request-error.js';
+import { Scheduler } from './scheduler.js';
+
+/**
+ * The engine worker: one process, one model. It is forked by LlamaEngine, hears it over IPC, and ends with it.
+ */
+
+/** Longest text whose tokens are counted, in UTF-16 units; more would hold up running streams for too long. */
+const longestCount = 4 * 1024 * 1024;
+
+type State =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'ready'; readonly driver: Driver; readonly scheduler: Scheduler };
+
+let state: State = { kind: 'idle' };
+
+function send(message: FromWorker): void {
+  // The channel is gone when the daemon is; `disconnect` then ends this process.
+  if (process.connected) process.send?.(message);
+}
+
+async function load(order: LoadOrder): Promise<void> {
+  if (state.kind !== 'idle') return;
+  state = { kind: 'loading' };
+  try {
+    const driver = await loadAddonDriver(order, (progress) => {
+      send({ kind: 'progress', ...progress });
+    });
+    const scheduler = new Scheduler(driver, {
+      chunk: (id, text) => {
+        send({ kind: 'chunk', id, text });
+      },
+      done: (id, result) => {
+        send({ kind: 'done', id, result });
+      },
+      failed: (id, failure) => {
+        send({ kind: 'failed', id, failure });
+      },
+    });
+    state = { kind: 'ready', driver, scheduler };
+    send({ kind: 'loaded', info: driver.info });
+  } catch (error) {
+    const known = error instanceof LoadError;
+    send({
+      kind: 'fatal',
+      code: known ? error.code : 'internal',
+      message: known ? error.message : 'The engine failed while it loaded the model.',
+    });
+  }
+}
+
+async function countTokens(id: number, texts: readonly string[]): Promise<void> {
+  try {
+    if (state.kind !== 'ready') throw new RequestError('unavailable', 'The model is not loaded yet.');
+    const counts: number[] = [];
+    for (const text of texts) {
+      if (text.length > longestCount)
+        throw new RequestError('invalid_request', 'A text is too long to be counted.');
+      counts.push(state.driver.countTokens(text));
+      await new Promise(setImmediate);
+    }
+    send({ kind: 'counted', id, counts });
+  } catch (error) {
+    send({ kind: 'failed', id, failure: toRequestFailure(error) });
+  }
+}
+
+async function shutdown(): Promise<void> {
+  if (state.kind === 'ready') await state.scheduler.close();
+  process.exit(0);
+}
+
+async function handle(message: ToWorker): Promise<void> {
+  switch (message.kind) {
+    case 'load':
+      return load(message.order);
+    case 'countTokens':
+      return countTokens(message.id, message.texts);
+    case 'ping':
+      send({ kind: 'pong', stepMs: state.kind === 'ready' ? state.scheduler.stepMs : 0 });
+      return;
+    case 'shutdown':
+      return shutdown();
+    case 'generate':
+      if (state.kind === 'ready') return state.scheduler.submit(message.id, message.request, message.credit);
+      send({
+        kind: 'failed',
+        id: message.id,
+        failure: { kind: 'unavailable', message: 'The model is not loaded yet.' },
+      });
+      return;
+    case 'abort':
+      if (state.kind === 'ready') state.scheduler.abort(message.id);
+      return;
+    case 'credit':
+      if (state.kind === 'ready') state.scheduler.addCredit(message.id, message.amount);
+      return;
+  }
+}
+
+process.on('message', (message: unknown) => {
+  if (isToWorker(message)) void handle(message);
+});
+
+// Without its daemon a worker has nobody to serve. It leaves at once, whatever native code is doing.
+process.on('disconnect', () => {
+  process.kill(process.pid, 'SIGKILL');
+});
+
+// The daemon decides when this process ends; a Ctrl-C in the terminal reaches the whole group.
+process.on('SIGINT', () => undefined);
+
+// node-llama-cpp may reject where nobody waits; the request concerned fails by its own path.
+process.on('unhandledRejection', () => undefined);

@@ -1,0 +1,110 @@
+import type { ErrorCode, LoadPhase, ResolvedGeneration, StopReason, Usage } from '@hearth/protocol';
+
+/**
+ * What the daemon and an engine worker say to each other over the worker's IPC channel. Ids of generations and
+ * counts are chosen by the daemon and are unique for the life of a worker.
+ */
+
+/** What to load and how. Sent once, first. */
+export interface LoadOrder {
+  readonly path: string;
+  readonly sequences: number;
+  /** Tokens of context that each sequence is to have. */
+  readonly contextSize: number;
+  /** Threads to use; undefined: measure. */
+  readonly threads: number | undefined;
+  /** Longest entry of the vocabulary in bytes; bounds what a prompt of a given length can be. */
+  readonly longestTokenBytes: number;
+}
+
+export type ToWorker =
+  | { readonly kind: 'load'; readonly order: LoadOrder }
+  /** `credit`: how many chunks may be sent before the first {@link ToWorker} `credit`. */
+  | {
+      readonly kind: 'generate';
+      readonly id: number;
+      readonly request: ResolvedGeneration;
+      readonly credit: number;
+    }
+  | { readonly kind: 'abort'; readonly id: number }
+  | { readonly kind: 'credit'; readonly id: number; readonly amount: number }
+  | { readonly kind: 'countTokens'; readonly id: number; readonly texts: readonly string[] }
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'shutdown' };
+
+/** The model as it runs. */
+export interface LoadedInfo {
+  readonly contextSize: number;
+  readonly infill: boolean;
+  readonly threads: number;
+}
+
+/** Decoding alone: prefill and the first token are not in it. */
+export interface DecodeTiming {
+  readonly tokens: number;
+  readonly milliseconds: number;
+}
+
+export interface GenerationResult {
+  readonly stopReason: StopReason;
+  readonly usage: Usage;
+  readonly decode: DecodeTiming;
+}
+
+/** Why the worker refused or lost one generation or count. */
+export interface RequestFailure {
+  readonly kind: 'invalid_request' | 'unavailable' | 'internal';
+  /** Holds no content and no path. */
+  readonly message: string;
+}
+
+export type FromWorker =
+  | {
+      readonly kind: 'progress';
+      readonly phase: Extract<LoadPhase['phase'], 'mmap'>;
+      readonly progress: number;
+    }
+  | { readonly kind: 'progress'; readonly phase: Extract<LoadPhase['phase'], 'kv_cache'> }
+  | { readonly kind: 'loaded'; readonly info: LoadedInfo }
+  | { readonly kind: 'chunk'; readonly id: number; readonly text: string }
+  | { readonly kind: 'done'; readonly id: number; readonly result: GenerationResult }
+  | { readonly kind: 'counted'; readonly id: number; readonly counts: readonly number[] }
+  | { readonly kind: 'failed'; readonly id: number; readonly failure: RequestFailure }
+  /** `stepMs`: how long the native call in progress has taken so far; 0 where none is in progress. */
+  | { readonly kind: 'pong'; readonly stepMs: number }
+  /** The model cannot be served; the worker ends. */
+  | { readonly kind: 'fatal'; readonly code: ErrorCode; readonly message: string };
+
+const toWorkerKinds: ReadonlySet<unknown> = new Set<ToWorker['kind']>([
+  'load',
+  'generate',
+  'abort',
+  'credit',
+  'countTokens',
+  'ping',
+  'shutdown',
+]);
+const fromWorkerKinds: ReadonlySet<unknown> = new Set<FromWorker['kind']>([
+  'progress',
+  'loaded',
+  'chunk',
+  'done',
+  'counted',
+  'failed',
+  'pong',
+  'fatal',
+]);
+
+/** Whether a value from the channel is one of ours. Both ends are one build, so the kind decides. */
+export function isToWorker(value: unknown): value is ToWorker {
+  return hasKind(value, toWorkerKinds);
+}
+
+/** Whether a value from the channel is one of ours. Both ends are one build, so the kind decides. */
+export function isFromWorker(value: unknown): value is FromWorker {
+  return hasKind(value, fromWorkerKinds);
+}
+
+function hasKind(value: unknown, kinds: ReadonlySet<unknown>): boolean {
+  return typeof value === 'object' && value !== null && 'kind' in value && kinds.has(value.kind);
+}

@@ -1,0 +1,308 @@
+import { expect, test } from 'vitest';
+import type { Decoder, Driver, PreparedRequest, Sequence } from './driver.js';
+import type { GenerationResult, RequestFailure } from './messages.js';
+import { RequestError } from './request-error.js';
+import { Scheduler } from './scheduler.js';
+
+/**
+ * The scheduler over a driver that computes nothing. Each micro-batch ends when the test says so, and is written
+ * down with who took part in it.
+ */
+
+/** What one sequence did in a micro-batch: `prefill 0:64` is sequence 0 with 64 tokens of prompt. */
+type Work = string;
+
+class FakeDriver implements Driver {
+  readonly info = { contextSize: 1024, infill: false, threads: 1 };
+  readonly sequences: readonly FakeSequence[];
+  /** Micro-batches that have ended. */
+  readonly batches: Work[][] = [];
+  /** Called when a micro-batch has begun, before it ends. */
+  onBatch: (batch: readonly Work[]) => void = () => undefined;
+  #current: { work: Work[]; end: Promise<void> } | undefined;
+
+  constructor(sequences: number) {
+    this.sequences = Array.from({ length: sequences }, (_, index) => new FakeSequence(this, index));
+  }
+
+  /** A prompt of n letters is n tokens, the codes of its letters. */
+  prepare({ input, sampling }: Parameters<Driver['prepare']>[0]): Promise<PreparedRequest> {
+    if (input.kind !== 'raw') return Promise.reject(new RequestError('invalid_request', 'not raw'));
+    return Promise.resolve({
+      tokens: Array.from(input.prompt, (letter) => letter.codePointAt(0) ?? 0),
+      stopTokens: new Set(),
+      stopTexts: sampling.stop,
+      sampling: { ...sampling, seed: 1 },
+      grammar: undefined,
+    });
+  }
+
+  countTokens(text: string): number {
+    return text.length;
+  }
+
+  detokenize(tokens: readonly number[]): string {
+    return String.fromCodePoint(...tokens);
+  }
+
+  setThreads(): void {
+    // There are none.
+  }
+
+  /** Joins the micro-batch of this turn of the event loop. */
+  join(work: Work): Promise<void> {
+    this.#current ??= { work: [], end: this.#run() };
+    this.#current.work.push(work);
+    return this.#current.end;
+  }
+
+  async #run(): Promise<void> {
+    await new Promise(setImmediate);
+    const work = this.#current?.work ?? [];
+    this.onBatch(work);
+    this.#current = undefined;
+    this.batches.push(work);
+  }
+}
+
+class FakeSequence implements Sequence {
+  readonly #driver: FakeDriver;
+  readonly #index: number;
+  #held: number[] = [];
+
+  constructor(driver: FakeDriver, index: number) {
+    this.#driver = driver;
+    this.#index = index;
+  }
+
+  tokens(): readonly number[] {
+    return this.#held;
+  }
+
+  truncate(length: number): Promise<void> {
+    this.#held = this.#held.slice(0, length);
+    return Promise.resolve();
+  }
+
+  async prefill(tokens: readonly number[]): Promise<void> {
+    await this.#driver.join(`prefill ${this.#index}:${tokens.length}`);
+    this.#held.push(...tokens);
+  }
+
+  decode(tokens: readonly number[]): Decoder {
+    let next = tokens;
+    return {
+      next: async () => {
+        await this.#driver.join(
+          next.length > 1 ? `prefill ${this.#index}:${next.length}` : `decode ${this.#index}`,
+        );
+        this.#held.push(...next);
+        next = [0x61 + (this.#held.length % 26)];
+        return next[0];
+      },
+      end: () => Promise.resolve(),
+    };
+  }
+}
+
+interface Run {
+  readonly driver: FakeDriver;
+  readonly scheduler: Scheduler;
+  readonly events: string[];
+  readonly results: Map<number, GenerationResult | RequestFailure>;
+  /** Resolves once every request has its outcome. */
+  settled(...ids: readonly number[]): Promise<void>;
+  submit(
+    id: number,
+    prompt: string,
+    options?: { maxTokens?: number; credit?: number; stop?: string[] },
+  ): void;
+}
+
+function start(sequences: number): Run {
+  const driver = new FakeDriver(sequences);
+  const events: string[] = [];
+  const results = new Map<number, GenerationResult | RequestFailure>();
+  let changed = (): void => undefined;
+  const end = (id: number, outcome: GenerationResult | RequestFailure): void => {
+    results.set(id, outcome);
+    changed();
+  };
+  const scheduler = new Scheduler(driver, {
+    chunk: (id, text) => events.push(`${id}:${text}`),
+    done: (id, result) => {
+      events.push(`${id} ${result.stopReason}`);
+      end(id, result);
+    },
+    failed: (id, failure) => {
+      events.push(`${id} ${failure.kind}`);
+      end(id, failure);
+    },
+  });
+  return {
+    driver,
+    scheduler,
+    events,
+    results,
+    async settled(...ids) {
+      while (!ids.every((id) => results.has(id))) await new Promise<void>((resolve) => (changed = resolve));
+    },
+    submit(id, prompt, { maxTokens = 4, credit = 1000, stop = [] } = {}) {
+      const sampling = {
+        temperature: 0,
+        topP: 1,
+        topK: 0,
+        minP: 0,
+        seed: undefined,
+        maxTokens,
+        stop,
+        grammar: undefined,
+      };
+      void scheduler.submit(id, { input: { kind: 'raw', prompt }, sampling }, credit);
+    },
+  };
+}
+
+test('given several sequences, when they decode, then each step is one batch of all of them', async () => {
+  const run = start(3);
+  for (const id of [1, 2, 3]) run.submit(id, 'x', { maxTokens: 5 });
+  await run.settled(1, 2, 3);
+  const full = run.driver.batches.filter((batch) => batch.length === 3);
+  expect(full.length).toBeGreaterThanOrEqual(3);
+});
+
+test('given a running stream, when a long prompt comes, then the stream decodes with each piece of it', async () => {
+  const run = start(2);
+  run.submit(1, 'x', { maxTokens: 40 });
+  run.driver.onBatch = () => {
+    if (run.driver.batches.length === 2) run.submit(2, 'y'.repeat(640));
+  };
+  await run.settled(1, 2);
+  const pieces = run.driver.batches.filter((batch) => batch.includes('prefill 1:64'));
+  expect(pieces).toHaveLength(10);
+  for (const batch of pieces) expect(batch).toContain('decode 0');
+});
+
+test('given two long prompts, then they take turns and never share a micro-batch', async () => {
+  const run = start(2);
+  run.submit(1, 'x'.repeat(200));
+  run.submit(2, 'y'.repeat(200));
+  await run.settled(1, 2);
+  const prompts = run.driver.batches.map((batch) => batch.filter((work) => work.startsWith('prefill')));
+  expect(prompts.every((batch) => batch.length <= 1)).toBe(true);
+  expect(
+    prompts
+      .flat()
+      .map((work) => work[8])
+      .slice(0, 4),
+  ).toEqual(['0', '1', '0', '1']);
+});
+
+test('row 68: given an abort in prefill, then the micro-batch in progress is the last', async () => {
+  const run = start(1);
+  run.submit(1, 'x'.repeat(1000));
+  run.driver.onBatch = () => {
+    if (run.driver.batches.length === 2) run.scheduler.abort(1);
+  };
+  await run.settled(1);
+  expect(run.driver.batches).toHaveLength(3);
+  expect(run.results.get(1)).toMatchObject({ stopReason: 'cancelled', usage: { completion_tokens: 0 } });
+});
+
+test('row 67: given an abort in decode, then no text follows and the sequence serves who waits', async () => {
+  const run = start(1);
+  run.submit(1, 'x', { maxTokens: 1000 });
+  run.submit(2, 'y');
+  run.driver.onBatch = () => {
+    if (run.driver.batches.length === 5) {
+      run.scheduler.abort(1);
+      run.events.push('aborted');
+    }
+  };
+  await run.settled(1, 2);
+  const after = run.events.slice(run.events.indexOf('aborted') + 1);
+  expect(after[0]).toBe('1 cancelled');
+  expect(after.at(-1)).toBe('2 length');
+});
+
+test('row 73: given no credit, then a sequence is not stepped until some comes, and others are', async () => {
+  const run = start(2);
+  run.submit(1, 'x', { maxTokens: 10, credit: 3 });
+  run.submit(2, 'y', { maxTokens: 20 });
+  await run.settled(2);
+  expect(run.events.filter((event) => event.startsWith('1:'))).toHaveLength(3);
+  expect(run.driver.batches.flat().filter((work) => work === 'decode 0')).toHaveLength(3);
+  run.scheduler.addCredit(1, 7);
+  await run.settled(1);
+  expect(run.results.get(1)).toMatchObject({ usage: { completion_tokens: 10 } });
+});
+
+test('given no credit, then an abort still ends it', async () => {
+  const run = start(1);
+  run.submit(1, 'x', { credit: 0 });
+  run.submit(2, 'y');
+  run.scheduler.abort(1);
+  await run.settled(1, 2);
+  expect(run.events[0]).toBe('1 cancelled');
+});
+
+test('given several free sequences, then the one that holds most of the prompt is chosen', async () => {
+  const run = start(2);
+  run.submit(1, 'a'.repeat(100));
+  run.submit(2, 'b'.repeat(100));
+  await run.settled(1, 2);
+  run.driver.batches.length = 0;
+  run.submit(3, `${'b'.repeat(100)}cc`);
+  await run.settled(3);
+  expect(run.driver.batches[0]).toEqual(['prefill 1:2']);
+});
+
+test('given the very prompt again, then only its last token is evaluated', async () => {
+  const run = start(1);
+  run.submit(1, 'a'.repeat(100));
+  await run.settled(1);
+  run.driver.batches.length = 0;
+  run.submit(2, 'a'.repeat(100));
+  await run.settled(2);
+  expect(run.driver.batches[0]).toEqual(['decode 0']);
+});
+
+test('given a full context, then a generation ends with length', async () => {
+  const run = start(1);
+  run.submit(1, 'a'.repeat(1020), { maxTokens: 100 });
+  await run.settled(1);
+  expect(run.results.get(1)).toMatchObject({ stopReason: 'length', usage: { completion_tokens: 4 } });
+});
+
+test('given a request that cannot be prepared, then it fails alone', async () => {
+  const run = start(1);
+  const messages = [{ role: 'user' as const, content: 'x' }];
+  const sampling = {
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    minP: 0,
+    seed: 1,
+    maxTokens: 1,
+    stop: [],
+    grammar: undefined,
+  };
+  void run.scheduler.submit(1, { input: { kind: 'chat', messages }, sampling }, 1);
+  run.submit(2, 'x');
+  await run.settled(1, 2);
+  expect(run.events).toContain('1 invalid_request');
+  expect(run.events.at(-1)).toBe('2 length');
+});
+
+test('closing ends everything, running and waiting, and then nothing is stepped', async () => {
+  const run = start(1);
+  run.submit(1, 'x', { maxTokens: 1000 });
+  run.submit(2, 'y');
+  await new Promise(setImmediate);
+  await run.scheduler.close();
+  await run.settled(1, 2);
+  const { length } = run.driver.batches;
+  await new Promise(setImmediate);
+  expect(run.driver.batches).toHaveLength(length);
+  expect(run.events.filter((event) => event.endsWith('cancelled'))).toHaveLength(2);
+});
