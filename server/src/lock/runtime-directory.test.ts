@@ -86,16 +86,19 @@ describe('preparing the runtime directory', () => {
     await prepare(root);
   });
 
-  it.each([0o777, 0o770, 0o755, 0o701])(
-    'S4: refuses mode %o, leaves it, and says chmod 700',
-    async (mode) => {
-      await chmod(root, mode);
-      const error = await refusal(root);
-      expect(error.kind).toBe('runtime_directory');
-      expect(error.message).toContain(`chmod 700 '${root}'`);
-      expect((await lstat(root)).mode & 0o777).toBe(mode);
-    },
-  );
+  it.each([0o755, 0o701, 0o750])('S3: closes mode %o, which others could only read', async (mode) => {
+    await chmod(root, mode);
+    await prepare(root);
+    expect((await lstat(root)).mode & 0o777).toBe(0o700);
+  });
+
+  it.each([0o777, 0o770, 0o702])('S4: refuses mode %o, leaves it, and says chmod 700', async (mode) => {
+    await chmod(root, mode);
+    const error = await refusal(root);
+    expect(error.kind).toBe('runtime_directory');
+    expect(error.message).toContain(`chmod 700 '${root}'`);
+    expect((await lstat(root)).mode & 0o777).toBe(mode);
+  });
 
   it("S4: refuses another user's directory", async () => {
     expect((await refusal(root, (uid ?? 0) + 1)).message).toContain('another user');

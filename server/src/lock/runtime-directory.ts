@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
-import { lstat, mkdir } from 'node:fs/promises';
+import { chmod, lstat, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { errorCode, StartupError } from './startup-error.js';
 
@@ -98,8 +98,8 @@ export function runtimePaths(directory: string, platform: NodeJS.Platform): Runt
 
 /**
  * Makes the directory where it is missing, mode 0700, and checks it where it exists: a directory and no symbolic
- * link, ours, closed to group and others. One that is too open is refused rather than tightened: whoever could
- * write there may have been there already, and a directory that the person named is not ours to change.
+ * link, ours, closed to group and others. One that others can only read is closed; one that others can write to is
+ * refused, since whoever could write there may have been there already.
  *
  * @param uid the user's number, {@link process.getuid}; undefined skips the checks of owner and mode (Windows)
  * @throws StartupError `runtime_directory` or `path_too_long`, with the command that mends it
@@ -127,12 +127,14 @@ export async function prepareRuntimeDirectory(paths: RuntimePaths, uid: number |
       `The runtime directory ${directory} belongs to another user. Choose another with --runtime-dir.`,
     );
   }
-  if ((found.mode & 0o077) !== 0) {
+  if ((found.mode & 0o022) !== 0) {
     const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
     throw refuse(
-      `The runtime directory ${directory} is open to other users (mode ${mode}). Close it: chmod 700 '${directory}'`,
+      `The runtime directory ${directory} can be written to by other users (mode ${mode}). Look at what is in it, then close it: ` +
+        `chmod 700 '${directory}'`,
     );
   }
+  if ((found.mode & 0o077) !== 0) await chmod(directory, 0o700);
 }
 
 function checkSocketPathLength(paths: RuntimePaths): void {

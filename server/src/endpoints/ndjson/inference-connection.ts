@@ -75,13 +75,7 @@ class InferenceConnection {
     const { record, transport } = this.#options;
     const end = await this.#read();
     if (end === 'drop') this.#socket.destroy();
-    if (this.#inFlight.size > 0) {
-      const stopWatching = watchPeerGone(this.#socket, () => {
-        this.#socket.destroy();
-      });
-      await Promise.all(this.#inFlight);
-      stopWatching();
-    }
+    if (this.#inFlight.size > 0) await this.#whileWatched(Promise.all(this.#inFlight));
     await lingeringClose(this.#socket);
     record('debug', 'connections', { msg: 'connection_closed', transport, requests: this.#requests });
   }
@@ -162,7 +156,16 @@ class InferenceConnection {
   async #start(request: GenerateRequest): Promise<void> {
     const run = this.#run(request).finally(() => this.#inFlight.delete(run));
     this.#inFlight.add(run);
-    if (this.#inFlight.size >= maxInFlight) await Promise.race(this.#inFlight);
+    if (this.#inFlight.size >= maxInFlight) await this.#whileWatched(Promise.race(this.#inFlight));
+  }
+
+  /** Waits for work while nothing is read, and so nothing but a look at the socket tells that the peer has gone. */
+  async #whileWatched(work: Promise<unknown>): Promise<void> {
+    const stopWatching = watchPeerGone(this.#socket, () => {
+      this.#socket.destroy();
+    });
+    await work;
+    stopWatching();
   }
 
   async #run(request: GenerateRequest): Promise<void> {
