@@ -94,7 +94,7 @@ async function readAll(socket: net.Socket, vector: DaemonVector): Promise<readon
   const decoder = new NdjsonDecoder();
   const frames: ResponseFrame[] = [];
   try {
-    for await (const chunk of socket) {
+    for await (const chunk of socketTransport(socket).chunks) {
       for (const line of decoder.push(chunk)) {
         const reading = readResponse(line);
         if (reading.kind === 'malformed') return ['the daemon sent something that is no frame'];

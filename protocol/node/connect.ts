@@ -35,7 +35,7 @@ export interface ConnectOptions extends DialOptions, ClientOptions {}
 export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<HearthClient> {
   const transport = socketTransport(await dial(addressOf(endpoint), options));
   const client = createClient(transport, options);
-  if ('key' in endpoint && endpoint.key !== undefined) {
+  if (!('path' in endpoint) && endpoint.key !== undefined) {
     const frame: AuthFrame = { type: 'auth', key: endpoint.key };
     // A daemon that refuses the key closes without a word; the first request then reports the lost connection.
     await transport.send(encodeFrameBytes(frame)).catch(() => undefined);

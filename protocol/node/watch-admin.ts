@@ -4,6 +4,7 @@ import { NdjsonDecoder } from '../src/ndjson.js';
 import { readAdminFrame } from '../src/read-frames.js';
 import { dial } from './dial.js';
 import type { DialOptions } from './dial.js';
+import { socketTransport } from './socket-transport.js';
 
 /**
  * The frames of the admin socket at `path`: what the daemon is now, then each change, until the daemon closes.
@@ -26,14 +27,14 @@ export async function* watchAdmin(
     throw error;
   });
   if (socket === undefined) return;
-  socket.on('error', () => undefined);
+  const transport = socketTransport(socket);
   const abort = (): void => {
-    socket.destroy();
+    transport.close();
   };
   signal?.addEventListener('abort', abort, { once: true });
   const decoder = new NdjsonDecoder({ maxBytes: longestAdminLine });
   try {
-    for await (const chunk of socket) {
+    for await (const chunk of transport.chunks) {
       for (const line of decoder.push(chunk)) {
         const reading = readAdminFrame(line);
         if (reading.kind === 'malformed')
@@ -46,7 +47,7 @@ export async function* watchAdmin(
     if (!isAborted(signal) && !isReset(error)) throw error;
   } finally {
     signal?.removeEventListener('abort', abort);
-    socket.destroy();
+    transport.close();
   }
 }
 

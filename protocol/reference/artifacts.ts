@@ -46,7 +46,7 @@ export async function schemaFiles(directory: string): Promise<ReadonlyMap<string
 
 /** As a sender writes it: what has a default may be left out, and unknown keys may be there. */
 function jsonSchema(schema: z.ZodType): JsonObject {
-  return z.toJSONSchema(schema, { io: 'input' }) as JsonObject;
+  return z.toJSONSchema(schema, { io: 'input' });
 }
 
 /** `document` with every generated part written anew. @throws Error for a part that nobody generates. */
@@ -130,11 +130,12 @@ function describeType(field: JsonObject): string {
 }
 
 function range(from: unknown, to: unknown, unit: string): string {
-  const upper = to === Number.MAX_SAFE_INTEGER ? undefined : to;
-  if (from === undefined && upper === undefined) return '';
-  if (from === undefined) return `, at most ${String(upper)}${unit}`;
-  if (upper === undefined) return `, at least ${String(from)}${unit}`;
-  return `, ${String(from)} to ${String(upper)}${unit}`;
+  const lower = typeof from === 'number' ? from : undefined;
+  const upper = typeof to === 'number' && to !== Number.MAX_SAFE_INTEGER ? to : undefined;
+  if (lower === undefined && upper === undefined) return '';
+  if (lower === undefined) return `, at most ${upper}${unit}`;
+  if (upper === undefined) return `, at least ${lower}${unit}`;
+  return `, ${lower} to ${upper}${unit}`;
 }
 
 function properties(schema: JsonObject): JsonObject {

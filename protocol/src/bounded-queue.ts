@@ -27,9 +27,14 @@ export class BoundedQueue<T> {
     if (this.#failure !== undefined) return;
     this.#items.push(item);
     this.#wakeConsumer?.();
-    while (this.#items.length >= this.#capacity && this.#failure === undefined) {
+    // Ends at a failure too: it closes the queue while this waits.
+    while (this.#isFull()) {
       await new Promise<void>((resolve) => (this.#wakeProducer = resolve));
     }
+  }
+
+  #isFull(): boolean {
+    return this.#failure === undefined && this.#items.length >= this.#capacity;
   }
 
   /** The next item, in order. @throws what {@link fail} was given, once no item is left. */

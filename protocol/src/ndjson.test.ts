@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { HearthError } from './errors.js';
+import type { HearthError } from './errors.js';
 import { limits } from './limits.js';
 import { encodeFrame, encodeFrameBytes, NdjsonDecoder, parseLine } from './ndjson.js';
 import type { DecodedLine } from './ndjson.js';

@@ -92,26 +92,20 @@ export const generateRequestSchema = z
       .max(256)
       .optional()
       .meta({ $comment: additionNote, description: 'Name of a model. Absent: the default model.' }),
-    seed: u32
-      .optional()
-      .meta({
-        $comment: additionNote,
-        description: 'Equal seeds give equal text for equal requests. Absent: a random one.',
-      }),
+    seed: u32.optional().meta({
+      $comment: additionNote,
+      description: 'Equal seeds give equal text for equal requests. Absent: a random one.',
+    }),
     min_p: z.number().min(0).max(1).optional().meta({
       $comment: additionNote,
       default: 0,
       description: 'Least probability of a token relative to the likeliest. 0 switches it off.',
     }),
-    stop: z
-      .array(z.string().min(1).max(limits.stopLength))
-      .max(limits.stopStrings)
-      .optional()
-      .meta({
-        $comment: additionNote,
-        default: [],
-        description: 'Texts that end the generation; they are not part of it.',
-      }),
+    stop: z.array(z.string().min(1).max(limits.stopLength)).max(limits.stopStrings).optional().meta({
+      $comment: additionNote,
+      default: [],
+      description: 'Texts that end the generation; they are not part of it.',
+    }),
     prompt: z
       .string()
       .optional()
