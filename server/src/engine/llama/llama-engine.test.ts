@@ -270,7 +270,7 @@ describe('inputs', () => {
 });
 
 describe('cancelling and sharing', () => {
-  test('row 67: an abort in decode ends with cancelled, frees the sequence, and leaves the other stream alone', async () => {
+  test('row 66, engine side: an abort in decode ends with cancelled, frees the sequence, and leaves the other stream alone', async () => {
     const engine = await startEngine(await tinyModel());
     const abort = new AbortController();
     const other = collect(engine.generate(rawRequest('other', { maxTokens: 100 }), never));
@@ -286,12 +286,12 @@ describe('cancelling and sharing', () => {
     expect(both.map(({ usage }) => usage.completion_tokens)).toEqual([32, 32]);
   });
 
-  test('row 68: an abort in prefill ends before the prompt is through, and its sequence serves the next', async () => {
-    const source = await tinyModel({ contextLength: 8192 });
-    const engine = await startEngine(source, { sequences: 1 });
+  test('row 68, engine side: an abort in prefill ends before the prompt is through, and its sequence serves the next', async () => {
+    const source = await tinyModel({ contextLength: 32_768 });
+    const engine = await startEngine(source, { sequences: 1, contextSize: 32_768 });
     const abort = new AbortController();
     const order: string[] = [];
-    const long = collect(engine.generate(rawRequest('0'.repeat(8000)), abort.signal)).then((result) => {
+    const long = collect(engine.generate(rawRequest('0'.repeat(32_000)), abort.signal)).then((result) => {
       order.push('aborted');
       return result;
     });
@@ -308,7 +308,7 @@ describe('cancelling and sharing', () => {
     expect(order).toEqual(['aborted', 'next']);
   });
 
-  test('an abort while queued, before the start, and an early return all end the work', async () => {
+  test('row 67, engine side: an abort while queued, before the start, and an early return all end the work', async () => {
     const engine = await startEngine(await tinyModel({ contextLength: 2048 }), { sequences: 1 });
     const running = await begin(engine, rawRequest('abc', { maxTokens: 2000 }));
     const abort = new AbortController();
@@ -327,7 +327,7 @@ describe('cancelling and sharing', () => {
     const engine = await startEngine(await tinyModel());
     const order: string[] = [];
     const run = async (name: string): Promise<void> => {
-      for await (const chunk of engine.generate(rawRequest(name, { maxTokens: 60 }), never)) {
+      for await (const chunk of engine.generate(rawRequest(name, { maxTokens: 200 }), never)) {
         if (chunk.kind === 'token') order.push(name);
       }
     };
@@ -336,7 +336,7 @@ describe('cancelling and sharing', () => {
     expect(changes).toBeGreaterThan(10);
   });
 
-  test('row 73: a consumer that stops reading holds up its own stream only', async () => {
+  test('row 73, engine side: a consumer that stops reading holds up its own stream only', async () => {
     const engine = await startEngine(await tinyModel({ contextLength: 2048 }));
     const slow = await begin(engine, rawRequest('slow', { maxTokens: 500 }));
     const fast = await collect(engine.generate(rawRequest('fast', { maxTokens: 500 }), never));
@@ -436,7 +436,7 @@ describe('the end of a worker', () => {
 });
 
 describe('loading', () => {
-  test('row 56: the phases come in order, and progress only rises', async () => {
+  test('the phases come in order, and progress only rises', async () => {
     const engine = makeEngine(await pilot());
     const phases: string[] = [];
     const progress: number[] = [];

@@ -48,7 +48,7 @@ const longestStepMs = 120_000;
 /** Times the hang timeout that a load may go without an answer: reading a large header keeps the worker busy. */
 const loadPatience = 6;
 /** Progress of a load is told in steps of this size. */
-const progressStep = 0.01;
+const progressStep = 0.05;
 
 type Reply =
   | { readonly kind: 'chunk'; readonly text: string }

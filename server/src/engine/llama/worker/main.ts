@@ -10,7 +10,7 @@ import { Scheduler } from './scheduler.js';
  */
 
 /** Longest text whose tokens are counted, in UTF-16 units; more would hold up running streams for too long. */
-const longestCount = 4 * 1024 * 1024;
+const longestCount = 1024 * 1024;
 
 type State =
   | { readonly kind: 'idle' }

@@ -198,7 +198,7 @@ test('given two long prompts, then they take turns and never share a micro-batch
   ).toEqual(['0', '1', '0', '1']);
 });
 
-test('row 68: given an abort in prefill, then the micro-batch in progress is the last', async () => {
+test('row 68, engine side: given an abort in prefill, then the micro-batch in progress is the last', async () => {
   const run = start(1);
   run.submit(1, 'x'.repeat(1000));
   run.driver.onBatch = () => {
@@ -209,7 +209,7 @@ test('row 68: given an abort in prefill, then the micro-batch in progress is the
   expect(run.results.get(1)).toMatchObject({ stopReason: 'cancelled', usage: { completion_tokens: 0 } });
 });
 
-test('row 67: given an abort in decode, then no text follows and the sequence serves who waits', async () => {
+test('row 66, engine side: given an abort in decode, then no text follows and the sequence serves who waits', async () => {
   const run = start(1);
   run.submit(1, 'x', { maxTokens: 1000 });
   run.submit(2, 'y');
@@ -225,7 +225,7 @@ test('row 67: given an abort in decode, then no text follows and the sequence se
   expect(after.at(-1)).toBe('2 length');
 });
 
-test('row 73: given no credit, then a sequence is not stepped until some comes, and others are', async () => {
+test('row 73, engine side: given no credit, then a sequence is not stepped until some comes, and others are', async () => {
   const run = start(2);
   run.submit(1, 'x', { maxTokens: 10, credit: 3 });
   run.submit(2, 'y', { maxTokens: 20 });
