@@ -179,6 +179,41 @@ export namespace CancelStreamRequest {
   );
 }
 
+/** Which build is at the other end. Of two builds, the one with the higher version is newer, then the later made. */
+export interface Build {
+  /** Semantic version. */
+  readonly version: string;
+  /** When it was made: milliseconds since 1970. */
+  readonly builtAt: number;
+}
+
+/**
+ * Client → server, before anything else on a connection: who we are, and who are you? A relay asks, and then knows
+ * whether it can be served by this daemon or had better ask it to hand over.
+ */
+export namespace HelloRequest {
+  export interface Params {
+    readonly wireVersion: number;
+    readonly build: Build;
+  }
+  export interface Result {
+    readonly wireVersion: number;
+    readonly build: Build;
+    readonly pid: number;
+  }
+  export const method = 'hearth/hello';
+  export const type = new RequestType<Params, Result, void>(method);
+}
+
+/**
+ * Client → server. Finish what runs, refuse what is new, and end; asking again hastens it. The answer comes when
+ * the drain has begun; the end of the connection is the end of the daemon.
+ */
+export namespace DrainRequest {
+  export const method = 'hearth/drain';
+  export const type = new RequestType0<null, void>(method);
+}
+
 /** Server → client. The daemon is going away by intent: do not take the close for a crash. */
 export namespace DrainingNotification {
   export const method = 'hearth/draining';

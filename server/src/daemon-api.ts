@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type {
   ActivityRecord,
+  Build,
   GenerateRequest,
   Health,
   StopReason,
@@ -32,6 +33,12 @@ export interface DaemonApi {
 
   /** Exact token counts from the loaded vocabulary, one a text. @throws HearthError `backend_unavailable`. */
   countTokens(texts: readonly string[], model?: string): Promise<readonly number[]>;
+
+  /** Which build this is. */
+  readonly build: Build;
+
+  /** Begins to drain; called again, hastens it. */
+  drain(): void;
 
   /** Cancels a stream by the daemon's own id. False where there is no such stream. */
   cancelStream(streamId: string): boolean;

@@ -32,7 +32,7 @@ import type { RecordActivity } from './record-activity.js';
 import { waitForReady } from './router/ready-gate.js';
 import { Router } from './router/router.js';
 import { StatusBoard } from './status/status-board.js';
-import { version } from './version.js';
+import { thisBuild, version } from './version.js';
 
 /** Connections that one server holds at once; one more is dropped by the kernel's side of Node. */
 const maxConnections = 256;
@@ -67,6 +67,7 @@ interface Listener {
  */
 export class Daemon implements DaemonApi {
   readonly events = new EventEmitter<DaemonEvents>();
+  readonly build = thisBuild();
   readonly #parts: DaemonParts;
   readonly #board = new StatusBoard();
   readonly #streams: StreamRegistry;
@@ -85,9 +86,21 @@ export class Daemon implements DaemonApi {
   #inferenceBound = false;
   #tcp: string | undefined;
   #stopped: Promise<void> | undefined;
+  /** Connections that were ever accepted, of those that count as use. */
+  #accepted = 0;
+  readonly #ended: { readonly promise: Promise<void>; readonly resolve: () => void };
 
   constructor(parts: DaemonParts) {
     this.#parts = parts;
+    let resolve: () => void = () => undefined;
+    this.#ended = {
+      promise: new Promise((settle) => {
+        resolve = settle;
+      }),
+      resolve: () => {
+        resolve();
+      },
+    };
     this.events.setMaxListeners(0);
     const now = (): number => performance.now();
     this.#streams = new StreamRegistry(now, () => this.events.emit('streams'));
@@ -135,6 +148,7 @@ export class Daemon implements DaemonApi {
   attachRpc(input: Readable, output: Writable): RpcConnection {
     const connection = serveRpc(input, output, this);
     this.#rpc.add(connection);
+    this.#accepted += 1;
     void connection.closed.then(() => {
       this.#rpc.delete(connection);
       this.#noticeUnused();
@@ -142,10 +156,22 @@ export class Daemon implements DaemonApi {
     return connection;
   }
 
-  /** Resolves once no client is connected, of whatever kind but the admin socket's, which only looks on. */
-  async unused(): Promise<void> {
-    if (this.#rpc.size + this.#sockets.size === 0) return;
-    await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
+  /**
+   * Resolves once nobody has been connected for `lingerMs`: no editor, no relay, no client of the inference
+   * sockets. The admin socket only looks on, and does not count. Whoever comes meanwhile begins the wait anew.
+   */
+  async unusedFor(lingerMs: number): Promise<void> {
+    for (;;) {
+      await this.#unused();
+      const before = this.#accepted;
+      await delay(lingerMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+      if (this.#accepted === before || this.#stopping.signal.aborted) return;
+    }
+  }
+
+  /** Resolves when the daemon has ended, whoever ended it. */
+  get stopped(): Promise<void> {
+    return this.#ended.promise;
   }
 
   /** Marks the daemon as failed, for editors that are to show why; admin and rpc sockets stay. */
@@ -214,6 +240,12 @@ export class Daemon implements DaemonApi {
     return this.#streams.cancel(streamId);
   }
 
+  drain(): void {
+    this.stop().catch((error: unknown) => {
+      this.#record('error', 'daemon', internalError('drain', error));
+    });
+  }
+
   /**
    * Drains and ends. The first call begins; each later call hastens, and all of them get the same end (row 146).
    */
@@ -251,6 +283,7 @@ export class Daemon implements DaemonApi {
     });
     log.close();
     lock.release();
+    this.#ended.resolve();
   }
 
   /** Lets what runs finish until the time is up or somebody hastens, then ends it. */
@@ -295,6 +328,7 @@ export class Daemon implements DaemonApi {
 
   #onInference(socket: Socket, transport: 'unix' | 'pipe' | 'tcp'): void {
     const { config, log, tcpKey } = this.#parts;
+    this.#accepted += 1;
     this.#track(socket, this.#sockets);
     const peer = transport === 'unix' ? readPeerCredentials(socket) : undefined;
     log.record('info', 'connections', {
@@ -333,6 +367,11 @@ export class Daemon implements DaemonApi {
       set.delete(socket);
       this.#noticeUnused();
     });
+  }
+
+  async #unused(): Promise<void> {
+    if (this.#rpc.size + this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
   }
 
   #noticeUnused(): void {

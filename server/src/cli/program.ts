@@ -126,6 +126,11 @@ function daemonCommand(program: Command, name: string, description: string): Com
       'at the end, let running requests finish for so long (default: 10)',
       looseNumber,
     )
+    .option(
+      '--linger-secs <n>',
+      'stay so long after the last client of a sidecar has left (default: 5)',
+      looseNumber,
+    )
     .option('--log-dir <dir>', 'where the activity log goes (default: ~/.hearth/logs)');
 }
 

@@ -34,6 +34,6 @@ export async function serve(flags: DaemonFlags): Promise<ExitCode> {
   process.stdout.write(`hearth: ready\nhearth: inference socket ${paths.inference}\n`);
   const { tcpAddress } = daemon;
   if (tcpAddress !== undefined) process.stdout.write(`hearth: inference tcp ${tcpAddress}\n`);
-  await stopped.done;
+  await Promise.race([stopped.done, daemon.stopped]);
   return exitCodes.ok;
 }

@@ -1,8 +1,12 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { HearthError, wireVersion } from '@hearth/protocol';
+import type { Daemon } from '../daemon.js';
 import type { KernelLock } from '../lock/kernel-lock.js';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { StartupError } from '../lock/startup-error.js';
+import { isNewer, thisBuild } from '../version.js';
+import { askHolder } from './ask-holder.js';
 import { daemonConfig } from './daemon-config.js';
 import { describeFailure } from './describe-failure.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
@@ -10,9 +14,10 @@ import { findPaths, makeDaemon, takeLock } from './open-daemon.js';
 import type { DaemonFlags } from './program.js';
 import { stopOnSignals } from './signals.js';
 
-/** How long a sidecar tries to become holder or relay, and how long it waits between two tries, in milliseconds. */
-const raceMs = 10_000;
-const retryMs = 50;
+/** How long a sidecar tries to become holder or relay: longer than another's drain takes by default. */
+const raceMs = 20_000;
+/** How long it waits between two tries, in milliseconds. */
+const retryMs = 25;
 
 /**
  * `hearth sidecar`: what an editor spawns. The one that gets the lock is the daemon; any other becomes a byte
@@ -20,64 +25,74 @@ const retryMs = 50;
  * close and exits, and its editor starts a new one, which tries the lock again.
  */
 export async function sidecar(flags: DaemonFlags): Promise<ExitCode> {
-  const config = daemonConfig({ ...flags }, process.env);
+  const config = daemonConfig(flags, process.env);
   const paths = findPaths(config.runtime_dir);
   const role = await chooseRole(paths);
   if (role.kind === 'relay') return relay(role.socket);
 
-  let daemon;
+  let daemon: Daemon | undefined;
   try {
     daemon = await makeDaemon(config, paths, role.lock);
-  } catch (error) {
-    role.lock.release();
-    throw error;
+  } finally {
+    if (daemon === undefined) role.lock.release();
   }
-  const stopping = stopOnSignals(daemon);
-  const editor = daemon.attachRpc(process.stdin, process.stdout);
-  // The editor has gone: stay for whoever else still uses the model, then go too.
-  void editor.closed
-    .then(() => daemon.unused())
-    .then(() => {
-      stopping.stop();
-    });
-  daemon.start().catch((error: unknown) => {
-    if (stopping.signal.aborted) return;
-    // Stays, so that the editor can ask for the reason and show it.
-    daemon.fail(describeFailure(error).text);
-  });
-  await stopping.done;
-  return exitCodes.ok;
+  return lead(daemon, config.linger_secs * 1000);
 }
 
 type Role =
   | { readonly kind: 'holder'; readonly lock: KernelLock }
   | { readonly kind: 'relay'; readonly socket: Socket };
 
-/** Tries lock and socket in turn: between a holder's lock and its socket, and between two holders, neither is to be had. */
+/**
+ * Tries lock and socket in turn: between a holder's lock and its socket, and between two holders, neither is to be
+ * had. An older holder is asked once to hand over, and then its lock is waited for.
+ *
+ * @throws StartupError where neither comes about in time. @throws HearthError where the holder speaks a newer wire.
+ */
 async function chooseRole(paths: RuntimePaths): Promise<Role> {
   const until = performance.now() + raceMs;
+  const ours = thisBuild();
   for (;;) {
     try {
       return { kind: 'holder', lock: await takeLock(paths) };
     } catch (error) {
-      const held = error instanceof StartupError && error.kind === 'lock_held';
-      if (!held || performance.now() > until) throw error;
+      const isHeld = error instanceof StartupError && error.kind === 'lock_held';
+      if (!isHeld || performance.now() > until) throw error;
     }
-    const socket = await connectOnce(paths.rpc);
-    if (socket !== undefined) return { kind: 'relay', socket };
+    const holder = await askHolder(paths.rpc);
+    if (holder !== undefined) {
+      const { build, wireVersion: theirs } = holder.hello;
+      if (isNewer(ours, build)) {
+        await holder.drain();
+      } else if (theirs === wireVersion) {
+        return { kind: 'relay', socket: holder.release() };
+      } else {
+        holder.close();
+        throw new HearthError(
+          'invalid_request',
+          `Hearth ${build.version} runs here already; update this one to use it.`,
+        );
+      }
+    }
     await delay(retryMs);
   }
 }
 
-function connectOnce(path: string): Promise<Socket | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.removeAllListeners('error');
-      resolve(socket);
+/** Is the daemon, for the editor at the other end of stdio and for everybody else. */
+async function lead(daemon: Daemon, lingerMs: number): Promise<ExitCode> {
+  const stopping = stopOnSignals(daemon);
+  const editor = daemon.attachRpc(process.stdin, process.stdout);
+  void editor.closed
+    .then(() => daemon.unusedFor(lingerMs))
+    .then(() => {
+      stopping.stop();
     });
-    socket.once('error', () => resolve(undefined));
+  daemon.start().catch((error: unknown) => {
+    // Stays, so that the editor can ask for the reason and show it.
+    if (!stopping.signal.aborted) daemon.fail(describeFailure(error).text);
   });
+  await Promise.race([stopping.done, daemon.stopped]);
+  return exitCodes.ok;
 }
 
 async function relay(socket: Socket): Promise<ExitCode> {

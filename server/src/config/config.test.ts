@@ -16,6 +16,7 @@ describe('configuration', () => {
       ready_timeout_secs: 30,
       write_timeout_secs: 60,
       drain_timeout_secs: 10,
+      linger_secs: 5,
     });
   });
 

@@ -39,6 +39,8 @@ export const configSchema = z.strictObject({
   /** 0 switches the bound off. */
   write_timeout_secs: seconds.default(60),
   drain_timeout_secs: seconds.default(10),
+  /** How long a sidecar outlives its editor when nobody else is connected. */
+  linger_secs: seconds.default(5),
   context_size: z.int().min(64).max(1_048_576).optional(),
   log_dir: name.optional(),
 });

@@ -57,6 +57,8 @@ export function fakeDaemon(script: FakeScript = {}): FakeDaemon {
       return run(generation, script.generate ?? (() => ['one', ' two']));
     },
     countTokens: script.countTokens ?? ((texts) => Promise.resolve(texts.map((text) => text.length))),
+    build: { version: '0.0.0', builtAt: 1 },
+    drain: () => events.emit('draining'),
     cancelStream: (id) => {
       cancelled.push(id);
       return id === 'known';

@@ -3,11 +3,14 @@ import {
   CancelStreamRequest,
   CountTokensRequest,
   DrainingNotification,
+  DrainRequest,
   GenerateRequestMessage,
   HealthRequest,
   HearthError,
+  HelloRequest,
   limits,
   SubscribeRequest,
+  wireVersion,
 } from '@hearth/protocol';
 import {
   createMessageConnection,
@@ -103,6 +106,14 @@ export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): 
     });
   });
 
+  connection.onRequest(HelloRequest.type, () => ({ wireVersion, build: daemon.build, pid: process.pid }));
+  connection.onRequest(DrainRequest.type, () => {
+    // After the answer: the end of the connection must not overtake it.
+    setImmediate(() => {
+      daemon.drain();
+    });
+    return null;
+  });
   connection.onRequest(HealthRequest.type, (token) => work.run(token, () => daemon.health()));
   connection.onRequest(SubscribeRequest.type, (params, token) =>
     work.run(token, () => {
