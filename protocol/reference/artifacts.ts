@@ -121,13 +121,18 @@ function describeType(field: JsonObject): string {
     return field['anyOf'].filter(isJsonObject).map(describeType).join(' \\| ');
   if (field['type'] === 'array') {
     const items = isJsonObject(field['items']) ? describeType(field['items']) : 'values';
-    return `array of ${items}${range(field['minItems'], field['maxItems'], ' items')}`;
+    return `array${range(field['minItems'], field['maxItems'], ' items')}, of ${items}`;
   }
   if (field['type'] === 'object') return `{ ${list(field)} }`;
   if (field['type'] === 'string')
     return `string${range(field['minLength'], field['maxLength'], ' characters')}`;
-  return `${String(field['type'])}${range(field['minimum'], field['maximum'], '')}`;
+  if (field['type'] === 'integer' && field['maximum'] === largestU32) {
+    return field['minimum'] === 0 ? 'u32' : `u32${range(field['minimum'], undefined, '')}`;
+  }
+  return `${[field['type']].flat().join(' \\| ')}${range(field['minimum'], field['maximum'], '')}`;
 }
+
+const largestU32 = 4_294_967_295;
 
 function range(from: unknown, to: unknown, unit: string): string {
   const lower = typeof from === 'number' ? from : undefined;
@@ -160,6 +165,8 @@ function messageTable(): string {
       typeof type === 'object' && type !== null ? type.constructor.name.replace(/Type0?$/, '') : '';
     return [[code(message['method']), kind.toLowerCase()]];
   });
+  // Sorted, because a bundler and a module loader name the exports in different orders.
+  rows.sort(([a = ''], [b = '']) => (a < b ? -1 : 1));
   return table(['method', 'kind'], rows);
 }
 
