@@ -12,7 +12,7 @@ export function activate(context: ExtensionContext): HearthExtensionApi {
   return { ...hearth.api, activationMs };
 }
 
-/** VS Code waits for this a few seconds, which is what the sidecar needs to end by itself. */
+/** VS Code waits for this for a few seconds. */
 export async function deactivate(): Promise<void> {
   await hearth?.stop();
 }

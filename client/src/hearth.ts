@@ -15,7 +15,7 @@ import { showViews } from './views/views.js';
 export interface Hearth {
   readonly api: Omit<HearthExtensionApi, 'activationMs'>;
   readonly log: (message: string) => void;
-  /** Ends the sidecar; resolves when its process is gone. */
+  /** Leaves the sidecar, which ends by itself once nobody uses it. */
   readonly stop: () => Promise<void>;
 }
 
@@ -35,8 +35,10 @@ export function createHearth(context: ExtensionContext): Hearth {
     }),
   );
   const changed = new EventEmitter<SidecarState>();
+  let logged: SidecarState['kind'] | undefined;
   sidecar.events.on('state', (state) => {
-    log.info(`The sidecar is ${state.kind}.`);
+    if (state.kind !== logged) log.info(describeState(state));
+    logged = state.kind;
     changed.fire(state);
   });
   const views = showViews(sidecar);
@@ -63,4 +65,9 @@ export function createHearth(context: ExtensionContext): Hearth {
     log: (message) => log.info(message),
     stop: sidecar.stop,
   };
+}
+
+function describeState(state: SidecarState): string {
+  const reason = state.kind === 'failed' || state.kind === 'restarting' ? `: ${state.reason}` : '.';
+  return `The sidecar is ${state.kind}${reason}`;
 }

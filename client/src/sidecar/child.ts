@@ -42,16 +42,13 @@ export function endOfChild(child: SidecarChild): Promise<ChildEnd> {
   });
 }
 
-/** Time for a child to end by itself before it is made to, twice: politely, then not. */
-const graceMs = 5000;
+/** Longer than a sidecar gives its running requests at the end. */
+const drainMs = 12_000;
 
-/** Makes sure that a child that was asked to end does. */
-export async function insistOnEnd(child: SidecarChild, ended: Promise<unknown>): Promise<void> {
-  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    const timer = setTimeout(() => child.kill(signal), graceMs);
-    const late = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), graceMs + 10).unref());
-    const outcome = await Promise.race([ended, late]);
-    clearTimeout(timer);
-    if (outcome !== 'late') return;
-  }
+/** Ends a child: politely, and where that does not help in time, not. */
+export async function endChild(child: SidecarChild, ended: Promise<unknown>): Promise<void> {
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), drainMs);
+  await ended;
+  clearTimeout(timer);
 }

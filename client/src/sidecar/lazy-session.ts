@@ -8,11 +8,11 @@ import type { SessionEnd } from './supervisor.js';
  */
 export function lazySession(start: () => Promise<SidecarSession>): SidecarSession {
   let session: SidecarSession | undefined;
-  let asked = false;
+  let asked: 'leave' | 'end' | undefined;
   const ended = start().then(
     (started) => {
       session = started;
-      if (asked) started.stop();
+      if (asked !== undefined) started.stop(asked);
       return started.ended;
     },
     (error: unknown): SessionEnd => ({
@@ -26,9 +26,9 @@ export function lazySession(start: () => Promise<SidecarSession>): SidecarSessio
   };
   return {
     ended,
-    stop: () => {
-      asked = true;
-      session?.stop();
+    stop: (how) => {
+      asked = how;
+      session?.stop(how);
     },
     generate: (params, onText, signal) => running().generate(params, onText, signal),
     countTokens: (texts) => running().countTokens(texts),

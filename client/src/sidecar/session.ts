@@ -23,8 +23,8 @@ import {
   type Middleware,
 } from 'vscode-languageclient/node';
 import {
+  endChild,
   endOfChild,
-  insistOnEnd,
   startChild,
   type ChildEnd,
   type SidecarChild,
@@ -87,21 +87,34 @@ export function startSession(
       child.kill();
     });
 
-  const ended = childEnd.then(async (end): Promise<SessionEnd> => {
+  let parted = (): void => {};
+  const left = new Promise<'left'>((resolve) => {
+    parted = () => resolve('left');
+  });
+  const ended = Promise.race([left, childEnd]).then(async (end): Promise<SessionEnd> => {
     await running;
     await client.dispose(0).catch(() => {});
-    return asked ? { kind: 'asked' } : draining ? { kind: 'drained' } : withMessage(end, message);
+    if (end === 'left' || asked) return { kind: 'asked' };
+    return draining ? { kind: 'drained' } : withMessage(end, message);
   });
 
   return {
     ...requests(client),
     ended,
-    stop: () => {
+    stop: (how) => {
       if (asked) return;
       asked = true;
-      // `stop` sends shutdown and exit; the sidecar then ends by itself, and if it does not it is made to.
-      void running.then(() => client.stop(shutdownMs)).catch(() => {});
-      void insistOnEnd(child, childEnd);
+      // `stop` says shutdown and exit. A sidecar lingers after that, for windows that are only being reloaded.
+      const saidGoodbye = running.then(() => client.stop(shutdownMs)).catch(() => {});
+      if (how === 'leave') {
+        void saidGoodbye.then(() => {
+          child.stdin.end();
+          child.unref();
+          parted();
+        });
+      } else {
+        void saidGoodbye.then(() => endChild(child, childEnd));
+      }
     },
   };
 }

@@ -14,6 +14,8 @@ interface World {
   readonly sessions: FakeSession[];
   readonly states: SidecarState[];
   readonly waits: number[];
+  /** How sessions were stopped. */
+  readonly stops: string[];
   /** Lets the wait that is under way end. */
   readonly proceed: () => void;
   /** The session that was started last. */
@@ -24,12 +26,21 @@ function world(): World {
   const sessions: FakeSession[] = [];
   const states: SidecarState[] = [];
   const waits: number[] = [];
+  const stops: string[] = [];
   let proceed = (): void => {};
   const supervisor = createSupervisor<FakeSession>({
     launch: (onHealth) => {
       let end = (_how: SessionEnd): void => {};
       const ended = new Promise<SessionEnd>((resolve) => (end = resolve));
-      const session = { ended, say: onHealth, end, stop: () => end({ kind: 'asked' }) };
+      const session: FakeSession = {
+        ended,
+        say: onHealth,
+        end,
+        stop: (how) => {
+          stops.push(how);
+          end({ kind: 'asked' });
+        },
+      };
       sessions.push(session);
       return session;
     },
@@ -48,7 +59,7 @@ function world(): World {
     if (session === undefined) throw new Error('nothing was launched');
     return session;
   };
-  return { supervisor, sessions, states, waits, proceed: () => proceed(), latest };
+  return { supervisor, sessions, states, waits, stops, proceed: () => proceed(), latest };
 }
 
 const killed: SessionEnd = { kind: 'exited', code: null, signal: 'SIGKILL', message: undefined };
@@ -126,9 +137,10 @@ describe('the supervisor', () => {
   });
 
   it('restarts at once when asked, after the old one has ended, and once for calls that come together', async () => {
-    const { supervisor, sessions, states } = world();
+    const { supervisor, sessions, states, stops } = world();
     supervisor.start();
     await Promise.all([supervisor.restart(), supervisor.restart()]);
+    expect(stops).toEqual(['end']);
     expect(sessions).toHaveLength(2);
     expect(kinds(states)).toEqual(['starting', 'stopped', 'starting']);
   });
@@ -146,12 +158,13 @@ describe('the supervisor', () => {
     expect(sessions).toHaveLength(3);
   });
 
-  it('leaves nothing running when it stops', async () => {
-    const { supervisor, latest } = world();
+  it('leaves its sidecar to others when it stops', async () => {
+    const { supervisor, latest, stops } = world();
     supervisor.start();
     const session = latest();
     await supervisor.stop();
     expect(await session.ended).toEqual({ kind: 'asked' });
     expect(supervisor.state()).toEqual({ kind: 'stopped' });
+    expect(stops).toEqual(['leave']);
   });
 });

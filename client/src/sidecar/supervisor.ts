@@ -22,8 +22,11 @@ export type SessionEnd =
 /** One life of the sidecar process. */
 export interface Session {
   readonly ended: Promise<SessionEnd>;
-  /** Asks it to end; {@link Session.ended} then resolves within a few seconds. */
-  readonly stop: () => void;
+  /**
+   * Parts from it; {@link Session.ended} then resolves within a few seconds. `leave` only goes away: a sidecar
+   * that others use, or may use in a moment, lives on. `end` ends it.
+   */
+  readonly stop: (how: 'leave' | 'end') => void;
 }
 
 /** What the supervisor needs of the world. */
@@ -49,6 +52,7 @@ export interface Supervisor<S extends Session> {
   readonly start: () => void;
   /** Ends what runs and starts anew, with no failure counted. Calls that come meanwhile share one restart. */
   readonly restart: () => Promise<void>;
+  /** Leaves the sidecar. */
   readonly stop: () => Promise<void>;
 }
 
@@ -115,16 +119,16 @@ export function createSupervisor<S extends Session>(ports: SupervisorPorts<S>): 
     const controller = new AbortController();
     life = { controller, over: live(controller.signal) };
   };
-  const stop = async (): Promise<void> => {
+  const part = async (how: 'leave' | 'end'): Promise<void> => {
     const ending = life;
     life = undefined;
     ending?.controller.abort();
-    session?.stop();
+    session?.stop(how);
     await ending?.over;
     become({ kind: 'stopped' });
   };
   const restart = (): Promise<void> => {
-    restarting ??= stop()
+    restarting ??= part('end')
       .then(start)
       .finally(() => {
         restarting = undefined;
@@ -132,7 +136,14 @@ export function createSupervisor<S extends Session>(ports: SupervisorPorts<S>): 
     return restarting;
   };
 
-  return { events, state: () => state, session: () => session, start, restart, stop };
+  return {
+    events,
+    state: () => state,
+    session: () => session,
+    start,
+    restart,
+    stop: () => part('leave'),
+  };
 }
 
 /** Why a sidecar that says it failed will fail again; undefined where another start may help. */

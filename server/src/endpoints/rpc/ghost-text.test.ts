@@ -25,6 +25,10 @@ describe('ghost text', () => {
     expect(ghostText('1\n2\n3\n4\n5\n6\n7\n8', at(''))).toBe('1\n2\n3\n4\n5\n6');
   });
 
+  it('stops before a line that follows the cursor already', () => {
+    expect(ghostText('a + b;\n}\n\nfoo();', at('  return ', '\n\n}\n'))).toBe('a + b;');
+  });
+
   it('is nothing where the next line says it already, or where only blanks are left', () => {
     expect(ghostText('return a;', at('  ', '\n  return a;\n}'))).toBe('');
     expect(ghostText(' \n ', at('x'))).toBe('');

@@ -7,9 +7,9 @@ import { ghostLines, restOfLine, type CursorContext } from './ghost-prompt.js';
 export function ghostText(completion: string, { before, after }: CursorContext): string {
   const rest = restOfLine(after);
   const lines = (rest.trim() === '' ? completion : restOfLine(completion)).split('\n').slice(0, ghostLines);
-  const kept = withoutRepeats(lines, before).join('\n').trimEnd();
+  const kept = withoutNextLine(withoutRepeats(lines, before), after).join('\n').trimEnd();
   const text = withoutRest(kept, rest);
-  return text.trim() === '' || repeatsNextLine(text, after) ? '' : text;
+  return text.trim() === '' ? '' : text;
 }
 
 /** Stops at the first line that says again what the line above it said: a small model's loop. */
@@ -32,8 +32,12 @@ function withoutRest(text: string, rest: string): string {
   return tail !== '' && text.endsWith(tail) ? text.slice(0, -tail.length) : text;
 }
 
-/** Whether the text is one line and the document's next line already says it. */
-function repeatsNextLine(text: string, after: string): boolean {
-  const next = after.split('\n', 2)[1]?.trim();
-  return next !== undefined && next !== '' && text.trim() === next;
+/** Leaves out everything from the line on that the document's next line already says. */
+function withoutNextLine(lines: readonly string[], after: string): readonly string[] {
+  const next = after
+    .split('\n')
+    .slice(1)
+    .find((line) => line.trim() !== '');
+  const known = next === undefined ? -1 : lines.findIndex((line) => line.trim() === next.trim());
+  return known === -1 ? lines : lines.slice(0, known);
 }

@@ -1,0 +1,25 @@
+import * as assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import { activeHearth, readyHearth } from './support.js';
+
+describe('activation', () => {
+  it('takes less than 50 ms of its own time', async () => {
+    const { activationMs } = await activeHearth();
+    assert.ok(activationMs < 50, `it took ${activationMs} ms`);
+  });
+
+  it('leads to a ready model', async () => {
+    const hearth = await readyHearth();
+    const state = hearth.state();
+    assert.ok(state.kind === 'ready' && state.model.contextSize > 0);
+    assert.ok(hearth.health()?.socketPath);
+  });
+
+  it('registers every command of the manifest', async () => {
+    const registered = new Set(await vscode.commands.getCommands(true));
+    const manifest = vscode.extensions.getExtension('hearth.hearth')?.packageJSON as {
+      contributes: { commands: { command: string }[] };
+    };
+    for (const { command } of manifest.contributes.commands) assert.ok(registered.has(command), command);
+  });
+});

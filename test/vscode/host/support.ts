@@ -1,0 +1,62 @@
+/// <reference types="mocha" />
+import * as assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import type { HearthExtensionApi } from '../../../client/src/api.js';
+
+/** As the manifest has them: publisher and name. */
+const extensionId = 'hearth.hearth';
+
+/** The extension's own interface, once the extension is active. */
+export async function activeHearth(): Promise<HearthExtensionApi> {
+  const extension = vscode.extensions.getExtension<HearthExtensionApi>(extensionId);
+  assert.ok(extension, `${extensionId} is not installed`);
+  return extension.activate();
+}
+
+/** The extension with a model that is ready. */
+export async function readyHearth(): Promise<HearthExtensionApi> {
+  const hearth = await activeHearth();
+  await hearth.whenReady();
+  return hearth;
+}
+
+/** Looks until `look` gives something, and returns it. Fails with `what` after half a minute. */
+export async function eventually<T>(
+  what: string,
+  look: () => T | undefined | false | PromiseLike<T | undefined | false>,
+): Promise<T> {
+  const until = Date.now() + 30_000;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > until) throw new Error(`It did not come to this: ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** A new document in an editor, with the cursor at `cursor`, or at its end. */
+export async function openEditor(
+  content: string,
+  options: { readonly language: string; readonly cursor?: vscode.Position },
+): Promise<vscode.TextEditor> {
+  const document = await vscode.workspace.openTextDocument({ language: options.language, content });
+  const editor = await vscode.window.showTextDocument(document, { preview: false });
+  const cursor = options.cursor ?? document.positionAt(content.length);
+  editor.selection = new vscode.Selection(cursor, cursor);
+  return editor;
+}
+
+/** Closes every editor, and throws away what is in them. */
+export async function closeEditors(): Promise<void> {
+  while (vscode.window.activeTextEditor !== undefined) {
+    await vscode.commands.executeCommand('workbench.action.revertAndCloseActiveEditor');
+  }
+}
+
+/** The model as VS Code's chat has it. */
+export async function chatModel(): Promise<vscode.LanguageModelChat> {
+  return eventually('the chat model is offered', async () => {
+    const [model] = await vscode.lm.selectChatModels({ vendor: 'hearth' });
+    return model;
+  });
+}

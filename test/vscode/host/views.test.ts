@@ -1,0 +1,34 @@
+import * as assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import { eventually, readyHearth } from './support.js';
+
+describe('the views', () => {
+  it('show the model with its figures', async () => {
+    const hearth = await readyHearth();
+    const backend = await eventually('the backend is shown as ready', () =>
+      hearth.rows().backends.find(({ description }) => description === 'ready'),
+    );
+    assert.ok(backend.children?.some(({ label }) => label === 'Context'));
+  });
+
+  it('show what happened, newest first', async () => {
+    const hearth = await readyHearth();
+    await vscode.commands.executeCommand('hearth.activity.focus');
+    const rows = await eventually('activity is shown', () => {
+      const { activity } = hearth.rows();
+      return activity.some(({ label }) => label === 'daemon ready') && activity;
+    });
+    const labels = rows.map(({ label }) => label);
+    assert.ok(labels.indexOf('daemon ready') < labels.lastIndexOf('daemon started'));
+  });
+
+  it('show a stream while it is generated, and let it be cancelled', async () => {
+    const hearth = await readyHearth();
+    const asked = vscode.commands.executeCommand('hearth.ask', 'Write a very long story.');
+    const stream = await eventually('the stream is shown', () => hearth.rows().streams[0]);
+    assert.equal(stream.label, 'ask');
+    await vscode.commands.executeCommand('hearth.cancelStream', stream);
+    await asked;
+    await eventually('no stream is shown', () => hearth.rows().streams.length === 0);
+  });
+});
