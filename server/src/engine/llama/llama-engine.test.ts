@@ -193,6 +193,21 @@ describe('sampling with the pilot', () => {
   });
 });
 
+test('a grammar that no token can meet fails its own request only, and its sequence serves again', async () => {
+  const engine = await startEngine(await pilot());
+  const pid = engine.workerPid;
+  const other = collect(engine.generate(rawRequest(prompt, { maxTokens: 200 }), never));
+  for (const grammar of ['root ::= "\\x00"', 'root ::= "a" "\\x00"', 'root ::= "\\x00"']) {
+    const failure = await failureOf(collect(engine.generate(rawRequest(prompt, { grammar }), never)));
+    expect(failure.kind).toBe('invalid_request');
+    expect(failure.message).toContain('grammar');
+  }
+  expect((await other).usage.completion_tokens).toBe(200);
+  const both = await Promise.all([1, 2].map(() => collect(engine.generate(rawRequest(prompt), never))));
+  expect(both.map(({ usage }) => usage.completion_tokens)).toEqual([32, 32]);
+  expect(engine.workerPid).toBe(pid);
+});
+
 describe('inputs', () => {
   test('a chat goes through the template, and its marks in what a user writes are text', async () => {
     const engine = await startEngine(await tinyModel());

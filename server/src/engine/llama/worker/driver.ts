@@ -18,6 +18,11 @@ export interface Driver {
   /** Text of `tokens`, special ones left out; half a character at an end comes as U+FFFD. */
   detokenize(tokens: readonly number[], before: readonly number[]): string;
   setThreads(count: number): void;
+  /**
+   * A promise was rejected where nobody waits for it: some call in progress may never come back. Those that can be
+   * meant fail.
+   */
+  loseCalls(): void;
 }
 
 /** A request in the model's own terms. */
@@ -48,6 +53,8 @@ export interface Sequence {
   tokens(): readonly number[];
   /** Forgets all but the first `length` tokens. */
   truncate(length: number): Promise<void>;
+  /** Makes it fit for use again after a failure, whatever it was doing. It holds nothing then. */
+  reset(): Promise<void>;
   /** Evaluates tokens behind those that it holds. One micro-batch; several sequences' calls share it. */
   prefill(tokens: readonly number[]): Promise<void>;
   /** Evaluates `tokens`, at least one, with the first {@link Decoder.next} and goes on from there. */

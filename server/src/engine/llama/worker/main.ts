@@ -115,5 +115,7 @@ process.on('disconnect', () => {
 // The daemon decides when this process ends; a Ctrl-C in the terminal reaches the whole group.
 process.on('SIGINT', () => undefined);
 
-// node-llama-cpp may reject where nobody waits; the request concerned fails by its own path.
-process.on('unhandledRejection', () => undefined);
+// node-llama-cpp rejects where nobody waits when sampling fails, and the call that sampled never comes back.
+process.on('unhandledRejection', () => {
+  if (state.kind === 'ready') state.driver.loseCalls();
+});

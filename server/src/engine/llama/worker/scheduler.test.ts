@@ -49,6 +49,10 @@ class FakeDriver implements Driver {
     // There are none.
   }
 
+  loseCalls(): void {
+    // None is ever lost.
+  }
+
   /** Joins the micro-batch of this turn of the event loop. */
   join(work: Work): Promise<void> {
     this.#current ??= { work: [], end: this.#run() };
@@ -82,6 +86,10 @@ class FakeSequence implements Sequence {
   truncate(length: number): Promise<void> {
     this.#held = this.#held.slice(0, length);
     return Promise.resolve();
+  }
+
+  reset(): Promise<void> {
+    return this.truncate(0);
   }
 
   async prefill(tokens: readonly number[]): Promise<void> {

@@ -297,8 +297,8 @@ export class Scheduler {
     if (ended.length === 0) return;
     this.#running = this.#running.filter(({ outcome }) => outcome === undefined);
     for (const job of ended) {
-      await job.decoder?.end().catch(() => undefined);
-      if (job.outcome?.kind === 'failed') await job.sequence.truncate(0).catch(() => undefined);
+      const failed = job.outcome?.kind === 'failed';
+      await (failed ? job.sequence.reset() : job.decoder?.end())?.catch(() => undefined);
       this.#free.push(job.sequence);
       if (job.outcome?.kind === 'done') this.#events.done(job.id, resultOf(job, job.outcome.stopReason));
       else this.#events.failed(job.id, toRequestFailure(job.outcome?.error));

@@ -89,7 +89,7 @@ class AddonDriver implements Driver {
     this.#context = context;
     this.#order = order;
     this.#prompts = new PromptBuilder(model);
-    this.sequences = Array.from({ length: order.sequences }, () => new AddonSequence(context.getSequence()));
+    this.sequences = Array.from({ length: order.sequences }, () => new AddonSequence(context));
   }
 
   get info(): LoadedInfo {
@@ -126,6 +126,10 @@ class AddonDriver implements Driver {
 
   setThreads(count: number): void {
     if (this.#llama.maxThreads !== count) this.#llama.maxThreads = count;
+  }
+
+  loseCalls(): void {
+    for (const sequence of this.sequences) sequence.loseCall();
   }
 
   /** Times a few steps at each width and keeps the fastest. */
@@ -170,10 +174,14 @@ class AddonDriver implements Driver {
 }
 
 class AddonSequence implements Sequence {
-  readonly #sequence: LlamaContextSequence;
+  readonly #context: LlamaContext;
+  #sequence: LlamaContextSequence;
+  /** Fails the call in progress; undefined where none is that could be lost. */
+  #lose: (() => void) | undefined;
 
-  constructor(sequence: LlamaContextSequence) {
-    this.#sequence = sequence;
+  constructor(context: LlamaContext) {
+    this.#context = context;
+    this.#sequence = context.getSequence();
   }
 
   tokens(): readonly number[] {
@@ -185,29 +193,61 @@ class AddonSequence implements Sequence {
     if (length < end) await this.#sequence.eraseContextTokenRanges([{ start: length, end }]);
   }
 
+  async reset(): Promise<void> {
+    this.#lose = undefined;
+    // A lost call keeps the lock of its sequence for ever, so another one takes its place.
+    await this.#sequence.dispose();
+    this.#sequence = this.#context.getSequence();
+  }
+
+  /** Fails the call in progress if it can be one that never comes back. Only sampling with a grammar can. */
+  loseCall(): void {
+    this.#lose?.();
+  }
+
   async prefill(tokens: readonly number[]): Promise<void> {
     await this.#sequence.evaluateWithoutGeneratingNewTokens(tokens.map(asToken));
   }
 
   decode(tokens: readonly number[], sampling: ResolvedSampling, grammar: Grammar | undefined): Decoder {
     const state = grammar?.driver;
+    const constrained = state instanceof LlamaGrammarEvaluationState;
     const iterator = this.#sequence.evaluate(tokens.map(asToken), {
       temperature: sampling.temperature,
       topK: sampling.topK,
       topP: sampling.topP,
       minP: sampling.minP,
       seed: sampling.seed,
-      ...(state instanceof LlamaGrammarEvaluationState ? { grammarEvaluationState: state } : {}),
+      ...(constrained ? { grammarEvaluationState: state } : {}),
     });
     return {
-      async next() {
-        const step = await iterator.next();
+      next: async () => {
+        const step = await (constrained ? this.#losable(iterator.next()) : iterator.next());
         return step.done === true ? undefined : step.value;
       },
-      async end() {
+      end: async () => {
         await iterator.return();
       },
     };
+  }
+
+  /** `call`, or a failure once it is given up for lost. */
+  async #losable<Result>(call: Promise<Result>): Promise<Result> {
+    const lost = new Promise<never>((_, reject) => {
+      this.#lose = () => {
+        reject(
+          new RequestError(
+            'invalid_request',
+            'The grammar allows nothing here that this model can write. Change the grammar, or leave it out.',
+          ),
+        );
+      };
+    });
+    try {
+      return await Promise.race([call, lost]);
+    } finally {
+      this.#lose = undefined;
+    }
   }
 }
 
