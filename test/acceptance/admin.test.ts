@@ -14,10 +14,22 @@ describe('the admin socket', () => {
     expect(await admin.next()).toMatchObject({ status: 'ready' });
   });
 
-  test('row 50: before capabilities are known the first frame is the state', async () => {
+  test('row 50: at every moment of a start the snapshot is the capabilities, if known, and then the state', async () => {
     const daemon = hearth.spawnServe({ plain: true });
-    const admin = await daemon.admin();
-    expect(['starting', 'loading_model']).toContain((await admin.next())['status']);
+    const follower = await daemon.admin();
+    const snapshots: (readonly string[])[] = [];
+    for (let status = ''; status !== 'ready'; status = String((await follower.next())['status'])) {
+      const admin = await daemon.admin();
+      const first = String((await admin.next())['status']);
+      snapshots.push(first === 'capabilities' ? [first, String((await admin.next())['status'])] : [first]);
+      admin.destroy();
+    }
+    expect(snapshots.length).toBeGreaterThan(1);
+    for (const snapshot of snapshots) {
+      expect(['starting', 'loading_model', 'ready']).toContain(snapshot.at(-1));
+      // The daemon is not ready before what it can do is known.
+      if (snapshot.at(-1) === 'ready') expect(snapshot).toEqual(['capabilities', 'ready']);
+    }
   });
 
   test('row 51: all subscribers get every transition, in order', async () => {

@@ -87,13 +87,24 @@ describe('the runtime directory', () => {
     expect(`${status.stdout}${status.stderr}`).toContain(`/tmp/hearth-${uid}`);
   });
 
-  test('row 41: a directory that others can enter is refused', async () => {
+  test.each([0o777, 0o770, 0o703])(
+    'row 41: a directory that others can write to (%o) is refused',
+    async (mode) => {
+      const home = hearth.makeHome();
+      fs.chmodSync(home.runtimeDir, mode);
+      const daemon = hearth.spawnServe({ home });
+      expect((await daemon.end()).code).toBe(2);
+      expect(daemon.stderr).toContain(home.runtimeDir);
+      expect(fs.readdirSync(home.runtimeDir)).toEqual([]);
+      expect(modeOf(home.runtimeDir)).toBe(mode);
+    },
+  );
+
+  test('row 41: a directory that others can only read is closed to them', async () => {
     const home = hearth.makeHome();
     fs.chmodSync(home.runtimeDir, 0o755);
-    const daemon = hearth.spawnServe({ home });
-    expect((await daemon.end()).code).not.toBe(0);
-    expect(daemon.stderr).toContain(home.runtimeDir);
-    expect(fs.readdirSync(home.runtimeDir)).toEqual([]);
+    await hearth.serve({ home });
+    expect(modeOf(home.runtimeDir)).toBe(0o700);
   });
 });
 
