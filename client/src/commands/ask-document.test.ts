@@ -9,9 +9,9 @@ describe('the document of an answer', () => {
   });
 
   it('says in one line what a model is that is no assistant, and how to get another', () => {
-    const [first] = askHead('Why?', { ...testModel, caution: 'It is tiny.' }).split('\n');
-    expect(first).toContain('It is tiny.');
-    expect(first).toContain('hearth.model');
+    const [, , line] = askHead('Why?', { ...testModel, caution: 'It is tiny.' }).split('\n');
+    expect(line).toContain('It is tiny.');
+    expect(line).toContain('hearth.model');
   });
 });
 

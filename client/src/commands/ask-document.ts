@@ -6,7 +6,7 @@ export function askHead(question: string, model: ModelInfo): string {
     .split(/\r?\n/)
     .map((line) => `> ${line}`)
     .join('\n');
-  return [...cautionLine(model), quoted, ''].join('\n\n');
+  return [quoted, ...cautionLine(model), ''].join('\n\n');
 }
 
 /** Says what the model is, where someone would expect an assistant, and how to get a bigger one. */

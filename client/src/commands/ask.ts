@@ -1,11 +1,15 @@
 import { ProgressLocation, ViewColumn, window, workspace, WorkspaceEdit, type TextDocument } from 'vscode';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { textPump } from '../streaming/text-pump.js';
+import { throttled } from '../throttled.js';
 import { signalOf } from '../vscode-signal.js';
 import { askFoot, askHead } from './ask-document.js';
 
 /** Most tokens of one answer; never more than half of the model's context. */
 const longestAnswer = 1024;
+
+/** Least time between two counts in the progress message, in milliseconds. */
+const progressMs = 250;
 
 /**
  * Asks the model and streams its answer into a new document beside the editor.
@@ -43,6 +47,7 @@ export async function ask(sidecar: Sidecar, given?: string): Promise<void> {
       () => stop.abort(),
     );
     let pieces = 0;
+    const count = throttled(progressMs, () => report.report({ message: `${pieces} tokens` }));
     const request = {
       model: model.id,
       messages: [{ role: 'user' as const, content: question }],
@@ -52,10 +57,12 @@ export async function ask(sidecar: Sidecar, given?: string): Promise<void> {
       { request, client: 'ask' },
       (text) => {
         pump.push(text);
-        report.report({ message: `${(pieces += 1)} tokens` });
+        pieces += 1;
+        count.call();
       },
       signal,
     );
+    count.dispose();
     const open = await pump.finished();
     if (open) await append(document, foot(outcome.kind, pieces));
   });
@@ -66,10 +73,17 @@ function foot(outcome: 'done' | 'cancelled', pieces: number): string {
   return pieces === 0 ? askFoot('empty') : askFoot('done');
 }
 
-/** Appends to a document, shown or not. False once it was closed. */
+/** Appends to a document. False once it was closed. */
 async function append(document: TextDocument, text: string): Promise<boolean> {
   if (document.isClosed) return false;
+  const end = document.lineAt(document.lineCount - 1).range.end;
+  const editor = window.visibleTextEditors.find((candidate) => candidate.document === document);
+  if (editor !== undefined) {
+    const undoStops = { undoStopBefore: false, undoStopAfter: false };
+    if (await editor.edit((edit) => edit.insert(end, text), undoStops)) return true;
+  }
+  // Behind another tab, or changed in this very moment. Not the first choice: it opens the document anew.
   const edit = new WorkspaceEdit();
-  edit.insert(document.uri, document.lineAt(document.lineCount - 1).range.end, text);
+  edit.insert(document.uri, end, text);
   return workspace.applyEdit(edit);
 }

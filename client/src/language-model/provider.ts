@@ -71,7 +71,7 @@ export function provideLanguageModel(sidecar: Sidecar, log: LogOutputChannel): D
 /** The model picker lists our model only once somebody has resolved it, so we do that ourselves. */
 async function announce(log: LogOutputChannel): Promise<void> {
   try {
-    await lm.selectChatModels({ vendor });
+    await lm.selectChatModels({});
   } catch {
     log.debug('VS Code does not list chat models here.');
   }

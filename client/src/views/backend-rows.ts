@@ -1,10 +1,14 @@
 import type { BackendHealth, Health } from '@hearth/protocol';
+import type { SidecarState } from '../sidecar/state.js';
 import { escapeMarkdown, fileSize, phaseWords, tokenRate } from '../status/status-text.js';
 import type { Row } from './row.js';
 
-/** The Backends view: one row for admission, and one for each backend with its figures below. */
-export function backendRows(health: Health | undefined): readonly Row[] {
-  if (health === undefined) return [];
+/**
+ * The Backends view: one row for each backend with its figures below, and one for what is in use. While no sidecar
+ * speaks, a row says what is being done about it; empty where nothing is.
+ */
+export function backendRows(health: Health | undefined, state: SidecarState): readonly Row[] {
+  if (health === undefined) return sidecarRows(state);
   return [...health.backends.map(backendRow), admissionRow(health)];
 }
 
@@ -87,19 +91,30 @@ function admissionRow({ admission, pid, version }: Health): Row {
   return {
     id: 'admission',
     label: 'Requests',
-    description: `${permitsInUse} of ${activePermits} running, ${queued} of ${queueDepth} waiting`,
+    description: `${permitsInUse}/${activePermits} running, ${queued}/${queueDepth} waiting`,
     icon: 'list-ordered',
-    tooltip: `Requests of all clients share these places. Daemon ${escapeMarkdown(version)}, process ${pid}.`,
+    tooltip: [
+      `${permitsInUse} of ${activePermits} places in use, ${queued} of ${queueDepth} places in the queue.`,
+      `Requests of all clients share them. Daemon ${escapeMarkdown(version)}, process ${pid}.`,
+    ].join('\n\n'),
+    spoken: `Requests: ${permitsInUse} of ${activePermits} running, ${queued} of ${queueDepth} waiting`,
     kind: 'hearth.admission',
-    children: [
-      {
-        id: 'admission/running',
-        label: 'Running',
-        description: `${permitsInUse} of ${activePermits}`,
-        icon: 'play',
-      },
-      { id: 'admission/waiting', label: 'Waiting', description: `${queued} of ${queueDepth}`, icon: 'watch' },
-      { id: 'admission/daemon', label: 'Daemon process', description: `${pid}`, icon: 'server-process' },
-    ],
   };
+}
+
+function sidecarRows(state: SidecarState): readonly Row[] {
+  const row = { id: 'sidecar', label: 'Sidecar', kind: 'hearth.sidecar' };
+  switch (state.kind) {
+    case 'starting':
+    case 'loading':
+    case 'ready':
+      return [{ ...row, description: 'starting', icon: 'loading~spin' }];
+    case 'restarting': {
+      const description = `restarting (${state.attempt}): ${state.reason}`;
+      return [{ ...row, description, icon: 'sync~spin', iconColor: 'list.warningForeground' }];
+    }
+    case 'failed':
+    case 'stopped':
+      return [];
+  }
 }

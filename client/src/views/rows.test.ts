@@ -1,6 +1,6 @@
 import type { ActivityRecord, StreamInfo } from '@hearth/protocol';
 import { describe, expect, it } from 'vitest';
-import { testHealth } from '../sidecar/test-health.js';
+import { testHealth, testModel } from '../sidecar/test-health.js';
 import { activityRows, filterWords, noFilter, type ActivityFilter } from './activity-rows.js';
 import { backendRows } from './backend-rows.js';
 import { redraw, type Row } from './row.js';
@@ -10,9 +10,11 @@ const labels = (rows: readonly Row[] | undefined): readonly string[] =>
   (rows ?? []).map(({ label, description }) => [label, description].filter(Boolean).join(': '));
 
 describe('the Backends view', () => {
+  const ready = { kind: 'ready', model: testModel } as const;
+
   it('shows model, state, context, speed, breaker, worker and what is in use', () => {
-    const rows = backendRows(testHealth({ tokensPerSecond: 1830, workerPid: 4711 }));
-    expect(labels(rows)).toEqual(['Pilot: ready', 'Requests: 1 of 4 running, 2 of 10 waiting']);
+    const rows = backendRows(testHealth({ tokensPerSecond: 1830, workerPid: 4711 }), ready);
+    expect(labels(rows)).toEqual(['Pilot: ready', 'Requests: 1/4 running, 2/10 waiting']);
     expect(labels(rows[0]?.children)).toEqual([
       'Context: 1,024 tokens',
       'Size: 4.6 MB',
@@ -23,10 +25,15 @@ describe('the Backends view', () => {
     ]);
   });
 
-  it('says why a backend failed, and shows nothing where nobody speaks', () => {
+  it('says what is done about it where no sidecar speaks, and is empty where nothing is', () => {
+    const restarting = { kind: 'restarting', attempt: 1, delayMs: 1, reason: 'Killed.' } as const;
+    expect(labels(backendRows(undefined, restarting))).toEqual(['Sidecar: restarting (1): Killed.']);
+    expect(backendRows(undefined, { kind: 'failed', reason: 'x' })).toEqual([]);
+  });
+
+  it('says why a backend failed', () => {
     const state = { kind: 'failed', code: 'internal', reason: 'It broke.' } as const;
-    expect(backendRows(testHealth({ state }))[0]?.description).toBe('failed: It broke.');
-    expect(backendRows(undefined)).toEqual([]);
+    expect(backendRows(testHealth({ state }), ready)[0]?.description).toBe('failed: It broke.');
   });
 });
 

@@ -34,10 +34,13 @@ export function showViews(sidecar: Sidecar): Views {
   });
   let filter: ActivityFilter = noFilter;
 
-  const drawBackends = throttled(redrawMs, () => backends.update(backendRows(sidecar.health())));
+  const drawBackends = throttled(redrawMs, () =>
+    backends.update(backendRows(sidecar.health(), sidecar.state())),
+  );
   const drawStreams = throttled(redrawMs, () => streams.update(streamRows(sidecar.streams())));
   const drawActivity = throttled(redrawMs, () => activity.update(activityRows(sidecar.activity(), filter)));
   sidecar.events.on('health', drawBackends.call);
+  sidecar.events.on('state', drawBackends.call);
   sidecar.events.on('streams', drawStreams.call);
   sidecar.events.on('activity', drawActivity.call);
 
@@ -73,6 +76,7 @@ export function showViews(sidecar: Sidecar): Views {
     rows: () => ({ backends: backends.rows, streams: streams.rows, activity: activity.rows }),
     disposable: new Disposable(() => {
       sidecar.events.off('health', drawBackends.call);
+      sidecar.events.off('state', drawBackends.call);
       sidecar.events.off('streams', drawStreams.call);
       sidecar.events.off('activity', drawActivity.call);
       parts.dispose();
