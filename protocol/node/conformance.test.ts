@@ -56,6 +56,7 @@ const session: Session = {
     for (const line of lines) {
       const reading = readRequest(line);
       if (reading.kind === 'request') frames.push(...generation(reading.request));
+      else if (reading.kind === 'cancel') frames.push({ ...reading, type: 'cancelled', found: false });
       else frames.push(toErrorFrame(reading.kind === 'invalid' ? reading.id : '', reading.error));
       if (reading.kind === 'malformed' || reading.kind === 'too_large') return { frames, closes: true };
     }

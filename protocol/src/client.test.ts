@@ -189,7 +189,7 @@ describe('one request', () => {
     const daemon = connected();
     const answer = collect(daemon.client.frames({ id: 'a', messages }));
     await daemon.request();
-    daemon.writeBytes(utf8Bytes('{"id":"a","type":"heartbeat"}\n'));
+    daemon.writeBytes(utf8Bytes('{"id":"a","type":"of_the_future"}\n'));
     daemon.write(token('b', 'not mine'), done('a'));
     expect(await answer).toEqual([done('a')]);
   });

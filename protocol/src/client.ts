@@ -1,7 +1,7 @@
 import { BoundedQueue } from './bounded-queue.js';
 import { HearthError } from './errors.js';
 import { isTerminal } from './frames.js';
-import type { DoneFrame, ResponseFrame } from './frames.js';
+import type { DoneFrame, ErrorFrame, ResponseFrame } from './frames.js';
 import { limits } from './limits.js';
 import { encodeFrameBytes, NdjsonDecoder } from './ndjson.js';
 import type { DecodedLine } from './ndjson.js';
@@ -48,10 +48,8 @@ export interface HearthClient {
    *
    * A request without an id, or with an empty one, is given one.
    *
-   * NDJSON v1 has no cancel frame. Aborting the signal, or leaving the loop early, closes the connection where
-   * every other request on it is over, and that cancels the work in the daemon. While another is in flight the
-   * frames of the abandoned one are dropped until its end. For a cancel that is sure to reach the engine use a
-   * connection for each request.
+   * Aborting the signal, or leaving the loop early, ends the work in the daemon: by closing the connection where
+   * every other request on it is over, else by a `cancel` request. What still comes for it is dropped.
    *
    * @throws ConnectionLostError when the connection ends before the terminal frame.
    * @throws HearthError `frame_too_large` for a request that is too large to send, `invalid_request` for an id
@@ -186,9 +184,14 @@ export function createClient(transport: Transport, options: ClientOptions = {}):
     flights.set(id, flight);
 
     const abandon = (): void => {
+      const isOver = flight.abandoned || flights.get(id) !== flight;
       flight.abandoned = true;
       flight.queue.fail(signal?.reason, { drop: true });
+      if (isOver) return;
       closeIfAllAbandoned();
+      // Others go on on this connection: the daemon is told of this one's end by name.
+      if (state.kind === 'open')
+        transport.send(encodeFrameBytes({ type: 'cancel', target: id })).catch(close);
     };
     signal?.addEventListener('abort', abandon, { once: true });
     try {
@@ -209,15 +212,9 @@ export function createClient(transport: Transport, options: ClientOptions = {}):
     requestOptions?: RequestOptions,
   ): AsyncGenerator<string, DoneFrame, void> {
     for await (const frame of frames(request, requestOptions)) {
-      switch (frame.type) {
-        case 'token':
-          yield frame.content;
-          break;
-        case 'done':
-          return frame;
-        case 'error':
-          throw new HearthError(frame.code, frame.message);
-      }
+      if (frame.type === 'token') yield frame.content;
+      if (frame.type === 'done') return frame;
+      if (frame.type === 'error') throw errorOf(frame);
     }
     throw new ProtocolError('The answer ended without its terminal frame.');
   }
@@ -235,6 +232,12 @@ export function createClient(transport: Transport, options: ClientOptions = {}):
 
   void receive();
   return { frames, generate, complete, close: () => close() };
+}
+
+/** The error that an `error` frame tells of. */
+export function errorOf(frame: ErrorFrame): HearthError {
+  const { code, message, retry_after_ms: retryAfterMs } = frame;
+  return new HearthError(code, message, retryAfterMs === undefined ? {} : { retryAfterMs });
 }
 
 /** What a request sees when its connection has ended: what the daemon said last, else that it was lost. */

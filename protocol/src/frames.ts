@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { errorCodes } from './errors.js';
+import { jobClasses } from './request.js';
 
 /**
  * The frames of NDJSON v1: what the inference socket and the admin socket write, one JSON object a line.
@@ -39,23 +41,70 @@ export type DoneFrame = z.infer<typeof doneFrameSchema>;
 export const errorFrameSchema = z.object({
   id: z.string(),
   type: z.literal('error'),
-  code: z.enum(['queue_full', 'backend_unavailable', 'invalid_request', 'frame_too_large', 'internal']),
+  /** One of v1's five, unless the request asked for events. */
+  code: z.enum(errorCodes),
   message: z.string(),
+  /** Whether the same request may succeed later. Only where events were asked for. */
+  retryable: z.boolean().optional(),
+  /** When it is likely to, in milliseconds. Only where events were asked for, and where it is known. */
+  retry_after_ms: u32.optional(),
 });
 /** The end of a request that failed. Terminal. */
 export type ErrorFrame = z.infer<typeof errorFrameSchema>;
+
+const waiting = {
+  id: z.string(),
+  /** Requests that go first. */
+  position: u32,
+  /** Estimate from what was measured; absent before anything was. */
+  expected_wait_ms: u32.optional(),
+};
+
+export const acceptedFrameSchema = z.object({
+  type: z.literal('accepted'),
+  ...waiting,
+  class: z.enum(jobClasses),
+});
+export const queuedFrameSchema = z.object({ type: z.literal('queued'), ...waiting });
+export const prefillFrameSchema = z.object({
+  type: z.literal('prefill'),
+  id: z.string(),
+  backend: z.string(),
+});
+export const heartbeatFrameSchema = z.object({
+  type: z.literal('heartbeat'),
+  id: z.string(),
+  stage: z.enum(['queued', 'prefill', 'decode']),
+  elapsed_ms: u32,
+});
+export const cancelledFrameSchema = z.object({
+  type: z.literal('cancelled'),
+  /** Of the `cancel` request. */
+  id: z.string(),
+  target: z.string(),
+  /** Whether a request with that id was in flight on this connection. */
+  found: z.boolean(),
+});
 
 export const responseFrameSchema = z.discriminatedUnion('type', [
   tokenFrameSchema,
   doneFrameSchema,
   errorFrameSchema,
+  acceptedFrameSchema,
+  queuedFrameSchema,
+  prefillFrameSchema,
+  heartbeatFrameSchema,
+  cancelledFrameSchema,
 ]);
-/** A frame of the inference socket. */
+/**
+ * A frame of the inference socket. A request that did not ask for events gets `token`, `done` and `error` only:
+ * exactly what version 1 knows.
+ */
 export type ResponseFrame = z.infer<typeof responseFrameSchema>;
 
 /** Whether `frame` is the last of its request. */
 export function isTerminal(frame: ResponseFrame): frame is DoneFrame | ErrorFrame {
-  return frame.type !== 'token';
+  return frame.type === 'done' || frame.type === 'error';
 }
 
 /** Where a model that is being loaded has got to (behaviours.md 1.7). */

@@ -18,6 +18,8 @@ export const limits = {
   stopStrings: 16,
   /** Longest stop string in UTF-16 units. */
   stopLength: 256,
+  /** Longest deadline of a request in milliseconds: a day. */
+  deadlineMs: 86_400_000,
   /** Most texts in one `hearth/countTokens` request. */
   countTexts: 256,
 } as const;

@@ -4,12 +4,13 @@ import type { JsonObject } from './json.js';
 import { limits } from './limits.js';
 import { parseLine } from './ndjson.js';
 import type { DecodedLine } from './ndjson.js';
-import { describeIssues, generateRequestSchema } from './request.js';
+import { cancelRequestSchema, describeIssues, generateRequestSchema } from './request.js';
 import type { GenerateRequest } from './request.js';
 
 /** What a line on the inference socket asks for, and what becomes of the connection. */
 export type RequestReading =
   | { readonly kind: 'request'; readonly id: string; readonly request: GenerateRequest }
+  | { readonly kind: 'cancel'; readonly id: string; readonly target: string }
   /** An object, but no valid request: answer with `error` under `id`; the connection stays usable (row 15). */
   | { readonly kind: 'invalid'; readonly id: string; readonly error: HearthError }
   /** Not one JSON object in UTF-8: answer with `error` under the empty id and close (row 6). */
@@ -35,8 +36,16 @@ export function readRequest(line: DecodedLine): RequestReading {
 }
 
 function readObject(value: JsonObject): RequestReading {
+  if (Object.hasOwn(value, 'type') && value['type'] === 'cancel') return readCancel(value);
   const result = generateRequestSchema.safeParse(value);
   if (result.success) return { kind: 'request', id: result.data.id, request: result.data };
+  const error = new HearthError('invalid_request', describeIssues(result.error));
+  return { kind: 'invalid', id: idOf(value), error };
+}
+
+function readCancel(value: JsonObject): RequestReading {
+  const result = cancelRequestSchema.safeParse(value);
+  if (result.success) return { kind: 'cancel', id: result.data.id, target: result.data.target };
   const error = new HearthError('invalid_request', describeIssues(result.error));
   return { kind: 'invalid', id: idOf(value), error };
 }
@@ -58,6 +67,13 @@ function tooLarge(): HearthError {
     'frame_too_large',
     `The line is longer than ${limits.frameBytes} bytes. Send less at once.`,
   );
+}
+
+/** The error frame for a client that asked for events: the code itself, and whether and when to try again. */
+export function toFullErrorFrame(id: string, error: HearthError): ErrorFrame {
+  const { code, message, retryable, retryAfterMs } = error;
+  const frame = { id, type: 'error', code, message, retryable } as const;
+  return retryAfterMs === undefined ? frame : { ...frame, retry_after_ms: Math.round(retryAfterMs) };
 }
 
 /** The error frame that a client of v1 sees for `error`: one of v1's five codes. */

@@ -20,6 +20,10 @@ export type Message = z.infer<typeof messageSchema>;
 /** Marks in the JSON Schema what is newer than version 1 as it was first published. */
 export const additionNote = 'Addition to version 1.';
 
+/** Classes of work, the most urgent first. */
+export const jobClasses = ['interactive', 'chat', 'background'] as const;
+export type JobClass = (typeof jobClasses)[number];
+
 const imageTokenBudgets = [70, 140, 280, 560, 1120] as const;
 
 /** What sampling uses where a request is silent (row 17). */
@@ -106,6 +110,24 @@ export const generateRequestSchema = z
       default: [],
       description: 'Texts that end the generation; they are not part of it.',
     }),
+    class: z.enum(jobClasses).optional().meta({
+      $comment: additionNote,
+      default: 'chat',
+      description: 'What it is for: `interactive` goes before `chat`, and `chat` before `background`.',
+    }),
+    supersede_key: z.string().min(1).max(limits.idLength).optional().meta({
+      $comment: additionNote,
+      description: 'A newer request of the same client with the same key ends this one.',
+    }),
+    deadline_ms: z.int().min(1).max(limits.deadlineMs).optional().meta({
+      $comment: additionNote,
+      description: 'Milliseconds after which the answer is of no use; the request then ends.',
+    }),
+    events: z.boolean().optional().meta({
+      $comment: additionNote,
+      default: false,
+      description: 'True: frames that tell of waiting, and errors with all that is known.',
+    }),
     prompt: z
       .string()
       .optional()
@@ -135,6 +157,14 @@ export const generateRequestSchema = z
     oneOf: [{ required: ['messages'] }, { required: ['prompt'] }],
     dependentRequired: { suffix: ['prompt'] },
   });
+
+/** Ends another request of the same connection. An addition to version 1. */
+export const cancelRequestSchema = z.object({
+  type: z.literal('cancel'),
+  id: z.string().max(limits.idLength).default('').meta({ description: 'Echoed on the answer.' }),
+  target: z.string().max(limits.idLength).meta({ description: 'The id of the request that is to end.' }),
+});
+export type CancelRequest = z.output<typeof cancelRequestSchema>;
 
 /** A request as a client writes it, before defaults. */
 export type GenerateRequestInput = z.input<typeof generateRequestSchema>;

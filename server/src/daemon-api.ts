@@ -22,7 +22,7 @@ export interface DaemonApi {
   recentActivity(): readonly ActivityRecord[];
 
   /**
-   * Admits, routes and runs one request. Yields `token` events at the consumer's pace and then exactly one
+   * Admits, routes and runs one request. Yields what becomes of it while it waits, then `token` events at the consumer's pace and then exactly one
    * `done`. Aborting `signal`, or ending the iteration early, ends the work in whatever stage it is; the
    * iteration then ends with `done` and stop reason `cancelled`.
    *
@@ -52,7 +52,16 @@ export interface Caller {
   readonly client?: string;
 }
 
+/** What becomes of a request. `queued` and `started` come only where the request asked for events. */
 export type GenerationEvent =
+  | {
+      readonly kind: 'queued';
+      /** Requests that go first. */
+      readonly position: number;
+      /** Estimate in milliseconds; undefined before anything was measured. */
+      readonly expectedWaitMs: number | undefined;
+    }
+  | { readonly kind: 'started'; readonly backend: string }
   | { readonly kind: 'token'; readonly text: string }
   | {
       readonly kind: 'done';

@@ -34,6 +34,9 @@ import { Router } from './router/router.js';
 import { StatusBoard } from './status/status-board.js';
 import { thisBuild, version } from './version.js';
 
+/** How long a request of each class waits for its turn, in milliseconds: a stale keystroke is of no use. */
+const patienceMs = { interactive: 2000, chat: 120_000 };
+
 /** Connections that one server holds at once; one more is dropped by the kernel's side of Node. */
 const maxConnections = 256;
 
@@ -105,7 +108,7 @@ export class Daemon implements DaemonApi {
     const now = (): number => performance.now();
     this.#streams = new StreamRegistry(now, () => this.events.emit('streams'));
     this.#admission = new Admission(
-      { activePermits: parts.config.active_permits, queueDepth: parts.config.queue_depth },
+      { activePermits: parts.config.active_permits, queueDepth: parts.config.queue_depth, patienceMs },
       systemClock,
       () => this.events.emit('health'),
     );
@@ -343,6 +346,9 @@ export class Daemon implements DaemonApi {
       record: this.#record,
       transport,
       writeTimeoutMs: config.write_timeout_secs * 1000,
+      // A process that opens many connections has one share; where the process is not known, a connection has one.
+      client:
+        peer?.pid === undefined ? `connection:${String(this.#accepted)}` : `process:${String(peer.pid)}`,
       key: transport === 'tcp' ? tcpKey : undefined,
     });
     served.catch((error: unknown) => {

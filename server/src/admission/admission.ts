@@ -1,4 +1,4 @@
-import { HearthError } from '@hearth/protocol';
+import { HearthError, type JobClass } from '@hearth/protocol';
 import {
   arrive,
   close,
@@ -10,7 +10,6 @@ import {
   expire,
   finish,
   type Job,
-  type JobClass,
   leave,
   nextExpiry,
   type Policy,

@@ -1,3 +1,4 @@
+import { type JobClass, jobClasses } from '@hearth/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -9,8 +10,6 @@ import {
   expire,
   finish,
   type Job,
-  type JobClass,
-  jobClasses,
   leave,
   nextExpiry,
   type Policy,

@@ -1,3 +1,5 @@
+import { type JobClass, jobClasses } from '@hearth/protocol';
+
 /**
  * Who runs next: admission as data and pure functions. Each event gives a new state and says what is to be done;
  * the same events at the same times always give the same decisions, so that a trace can be replayed.
@@ -17,8 +19,6 @@
  * considerations for supporting TCP with per-flow queueing", INFOCOM 1998).
  */
 
-export const jobClasses = ['interactive', 'chat', 'background'] as const;
-export type JobClass = (typeof jobClasses)[number];
 
 /** One request as the schedule knows it. Times are monotonic milliseconds. */
 export interface Job {

@@ -1,14 +1,16 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { DrainRequest, HelloRequest, wireVersion } from '@hearth/protocol';
-import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
 import { thisBuild } from '../version.js';
+import { openRpc } from './open-rpc.js';
 
-/** The daemon that holds the lock, over its rpc socket. Exactly one of the three must end the conversation. */
+/** The daemon that holds the lock, over its rpc socket. `drain`, `release` or `close` must end the conversation. */
 export interface Holder {
   readonly hello: HelloRequest.Result;
   /** Asks it to drain; resolves when it has closed the connection, which is its end. */
   drain(): Promise<void>;
+  /** Asks it once more, which makes it end running requests now. */
+  hasten(): Promise<void>;
   /** Gives the connection up as a plain socket: nothing has been said on it that was not answered. */
   release(): Socket;
   close(): void;
@@ -19,25 +21,27 @@ const helloMs = 5000;
 
 /** Says hello to whoever listens at `path`. Undefined where nobody does, or where it ended before it answered. */
 export async function askHolder(path: string): Promise<Holder | undefined> {
-  const socket = await open(path);
-  if (socket === undefined) return undefined;
-  const connection = createMessageConnection(
-    new StreamMessageReader(socket),
-    new StreamMessageWriter(socket),
-  );
+  const rpc = await openRpc(path);
+  if (rpc === undefined) return undefined;
+  const { connection, socket } = rpc;
   const closed = once(socket, 'close').catch(() => undefined);
   connection.listen();
   const late = setTimeout(() => socket.destroy(), helloMs);
   try {
+    const askToDrain = async (): Promise<void> => {
+      // It may end before it answers: then there is nothing left to ask for.
+      await Promise.race([connection.sendRequest(DrainRequest.type).catch(() => undefined), closed]);
+    };
     const asked = connection.sendRequest(HelloRequest.type, { wireVersion, build: thisBuild() });
     const hello = await Promise.race([asked, closed.then(() => undefined)]);
     if (hello === undefined) return undefined;
     return {
       hello,
       drain: async () => {
-        await Promise.race([connection.sendRequest(DrainRequest.type), closed]);
+        await askToDrain();
         await closed;
       },
+      hasten: askToDrain,
       release: () => {
         connection.dispose();
         // The reader's own listener would go on reading.
@@ -55,19 +59,4 @@ export async function askHolder(path: string): Promise<Holder | undefined> {
   } finally {
     clearTimeout(late);
   }
-}
-
-function open(path: string): Promise<Socket | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.removeAllListeners('error');
-      // 'close' follows, and says all that there is to say.
-      socket.on('error', () => undefined);
-      resolve(socket);
-    });
-    socket.once('error', () => {
-      resolve(undefined);
-    });
-  });
 }

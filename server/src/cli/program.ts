@@ -49,6 +49,15 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
     finish(await sidecar(flags));
   });
 
+  daemonCommand(
+    program,
+    'lsp',
+    'Serve Neovim, Emacs, Helix or any other LSP client over stdio, as `sidecar` does.',
+  ).action(async (flags: DaemonFlags) => {
+    const { sidecar } = await import('./sidecar.js');
+    finish(await sidecar(flags));
+  });
+
   withRuntimeDir(program.command('generate'))
     .description(
       'Generate text and stream it to the terminal. Starts a daemon for the purpose where none runs.',
@@ -73,6 +82,44 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
       finish(await status(flags));
     });
 
+  withRuntimeDir(program.command('watch'))
+    .description('Follow what becomes of the daemon: `status --watch`.')
+    .option('--json', 'print the frames of the admin socket, one a line')
+    .action(async (flags: StatusFlags) => {
+      const { status } = await import('./status.js');
+      finish(await status({ ...flags, watch: true }));
+    });
+
+  withRuntimeDir(program.command('drain'))
+    .description('End the daemon once what runs has finished. Waits for that.')
+    .action(async ({ runtimeDir }: { runtimeDir?: string }) => {
+      const { drain } = await import('./drain.js');
+      finish(await drain(runtimeDir, { now: false }));
+    });
+
+  withRuntimeDir(program.command('stop'))
+    .description('End the daemon now, and what runs with it.')
+    .action(async ({ runtimeDir }: { runtimeDir?: string }) => {
+      const { drain } = await import('./drain.js');
+      finish(await drain(runtimeDir, { now: true }));
+    });
+
+  withRuntimeDir(program.command('doctor'))
+    .description('Say in plain words what is wrong and what to do. Exits with 4 when Hearth cannot serve.')
+    .option('--json', 'print the findings as one JSON object')
+    .action(async (flags: DoctorFlags) => {
+      const { doctor } = await import('./doctor/doctor.js');
+      finish(await doctor(flags));
+    });
+
+  const config = program.command('config').description('Look at the configuration.');
+  daemonCommand(config, 'check', 'Check flags, environment and file, and print what they come to.').action(
+    async (flags: DaemonFlags) => {
+      const { daemonConfig } = await import('./daemon-config.js');
+      process.stdout.write(`${JSON.stringify(daemonConfig(flags, process.env), undefined, 2)}\n`);
+    },
+  );
+
   return program;
 }
 
@@ -89,6 +136,11 @@ export interface GenerateFlags {
   readonly maxTokens?: number;
   readonly temperature?: number;
   readonly seed?: number;
+  readonly json?: true;
+}
+
+export interface DoctorFlags {
+  readonly runtimeDir?: string;
   readonly json?: true;
 }
 

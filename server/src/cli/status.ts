@@ -1,12 +1,11 @@
-import { connect as connectSocket, type Socket } from 'node:net';
 import { type AdminFrame, type Health, HealthRequest } from '@hearth/protocol';
 import { ConnectError, watchAdmin } from '@hearth/protocol/node';
-import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { describeProgress } from './daemon-progress.js';
 import { describeHealth } from './describe-health.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { findPaths } from './open-daemon.js';
+import { openRpc } from './open-rpc.js';
 import type { StatusFlags } from './program.js';
 
 /**
@@ -40,28 +39,19 @@ export async function status(flags: StatusFlags): Promise<ExitCode> {
 }
 
 async function show(frame: AdminFrame, paths: RuntimePaths): Promise<void> {
-  const text = frame.status === 'ready' ? describeHealth(await askHealth(paths)) : describeProgress(frame);
+  const health = frame.status === 'ready' ? await askHealth(paths) : undefined;
+  const text = health === undefined ? describeProgress(frame) : describeHealth(health);
   if (text !== undefined) process.stdout.write(`${text}\n`);
 }
 
-async function askHealth(paths: RuntimePaths): Promise<Health> {
-  const socket = await open(paths.rpc);
-  const connection = createMessageConnection(
-    new StreamMessageReader(socket),
-    new StreamMessageWriter(socket),
-  );
-  connection.listen();
+/** Undefined where the daemon has ended since. */
+async function askHealth(paths: RuntimePaths): Promise<Health | undefined> {
+  const rpc = await openRpc(paths.rpc);
+  if (rpc === undefined) return undefined;
+  rpc.connection.listen();
   try {
-    return await connection.sendRequest(HealthRequest.type);
+    return await rpc.connection.sendRequest(HealthRequest.type);
   } finally {
-    connection.dispose();
-    socket.destroy();
+    rpc.close();
   }
-}
-
-function open(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connectSocket(path, () => resolve(socket));
-    socket.once('error', reject);
-  });
 }

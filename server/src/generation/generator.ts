@@ -10,6 +10,7 @@ import type { EngineChunk } from '../engine/engine.js';
 import type { RecordActivity } from '../record-activity.js';
 import type { Route, Router } from '../router/router.js';
 import { failureToError, isBackendFault } from './failures.js';
+import { QueueNews } from './queue-news.js';
 import type { LiveStream, StreamRegistry } from './stream-registry.js';
 
 export interface GeneratorParts {
@@ -45,7 +46,7 @@ export async function* generate(
   let permit: Permit | undefined;
   let finished = false;
   try {
-    permit = await admit(parts, request, caller, stream);
+    permit = yield* admit(parts, request, caller, stream);
     if (permit === undefined) {
       finished = true;
       parts.record('info', 'admission', cancelledEvent(reqId, stream));
@@ -54,7 +55,7 @@ export async function* generate(
     }
     permit.revoked.addEventListener('abort', cancel, { once: true });
     const timing = { arrivedAt, queueMs: Math.round(permit.waitedMs) };
-    for await (const event of run(parts, resolved, request.model, reqId, stream, timing)) {
+    for await (const event of run(parts, resolved, request, reqId, stream, timing)) {
       if (event.kind === 'done') {
         finished = true;
         // The slot is free before the client can know that its request has ended.
@@ -71,16 +72,29 @@ export async function* generate(
   }
 }
 
-async function admit(
+/** Waits for a permit, and tells of the wait whoever asked to be told. Undefined: cancelled meanwhile. */
+async function* admit(
   parts: GeneratorParts,
   request: GenerateRequest,
   caller: Caller,
   stream: LiveStream,
-): Promise<Permit | undefined> {
-  const ticket = { id: stream.id, client: caller.client ?? caller.name, class: 'chat' } as const;
+): AsyncGenerator<GenerationEvent, Permit | undefined, undefined> {
+  const queue = new QueueNews();
+  const admitted = parts.admission.acquire(
+    {
+      id: stream.id,
+      client: caller.client ?? caller.name,
+      class: request.class ?? 'chat',
+      supersedeKey: request.supersede_key,
+      deadlineMs: request.deadline_ms,
+      onQueued: request.events === true ? queue.push : undefined,
+    },
+    stream.signal,
+  );
   try {
-    const admitted = await parts.admission.acquire(ticket, stream.signal);
-    return admitted.kind === 'granted' ? admitted.permit : undefined;
+    if (request.events === true) yield* queue.until(admitted);
+    const outcome = await admitted;
+    return outcome.kind === 'granted' ? outcome.permit : undefined;
   } catch (error) {
     const code = error instanceof HearthError ? error.code : 'internal';
     parts.record('warn', 'admission', { msg: 'request_rejected', req_id: request.id.slice(0, 128), code });
@@ -91,7 +105,7 @@ async function admit(
 async function* run(
   parts: GeneratorParts,
   resolved: ResolvedGeneration,
-  model: string | undefined,
+  { model, events: tellsStart }: GenerateRequest,
   reqId: string,
   stream: LiveStream,
   timing: { readonly arrivedAt: number; readonly queueMs: number },
@@ -99,6 +113,7 @@ async function* run(
   const route = claim(parts, model, reqId);
   const backend = route.engine.name;
   stream.running(backend);
+  if (tellsStart === true) yield { kind: 'started', backend };
   let text = '';
   let end: DoneChunk | undefined;
   // Stays true where the consumer goes away in mid-stream, which ends this generator at a `yield`.

@@ -10,7 +10,6 @@ import {
   readAuthKey,
   readRequest,
   type ResponseFrame,
-  samplingDefaults,
   toErrorFrame,
   toHearthError,
 } from '@hearth/protocol';
@@ -18,6 +17,7 @@ import { BoundedWriter } from '../../connections/bounded-writer.js';
 import { watchPeerGone } from '../../connections/peer-gone.js';
 import type { DaemonApi } from '../../daemon-api.js';
 import type { RecordActivity } from '../../record-activity.js';
+import { Answer } from './answer.js';
 import { lingeringClose } from './lingering-close.js';
 
 export interface InferenceConnectionOptions {
@@ -26,8 +26,17 @@ export interface InferenceConnectionOptions {
   readonly transport: 'unix' | 'pipe' | 'tcp';
   /** Longest that one write may wait for the peer to read, in milliseconds; 0: for ever (row 72). */
   readonly writeTimeoutMs: number;
+  /** Whose fair share the requests count against: see {@link Caller.client}. */
+  readonly client: string;
   /** The key that the first frame must carry, where one is set (row 40). */
   readonly key: string | undefined;
+}
+
+/** A request that has not ended yet. */
+interface Flight {
+  readonly id: string;
+  readonly cancel: AbortController;
+  readonly done: Promise<void>;
 }
 
 /** Requests that one connection may have in flight. The next is not read before one of them has ended. */
@@ -53,7 +62,7 @@ class InferenceConnection {
   readonly #options: InferenceConnectionOptions;
   readonly #writer: BoundedWriter;
   readonly #gone = new AbortController();
-  readonly #inFlight = new Set<Promise<void>>();
+  readonly #inFlight = new Set<Flight>();
   #awaitsKey: boolean;
   #requests = 0;
 
@@ -75,7 +84,7 @@ class InferenceConnection {
     const { record, transport } = this.#options;
     const end = await this.#read();
     if (end === 'drop') this.#socket.destroy();
-    if (this.#inFlight.size > 0) await this.#whileWatched(Promise.all(this.#inFlight));
+    if (this.#inFlight.size > 0) await this.#whileWatched(Promise.all(this.#pending()));
     await lingeringClose(this.#socket);
     record('debug', 'connections', { msg: 'connection_closed', transport, requests: this.#requests });
   }
@@ -127,6 +136,9 @@ class InferenceConnection {
       case 'request':
         await this.#start(reading.request);
         return 'read_on';
+      case 'cancel':
+        await this.#cancel(reading.id, reading.target);
+        return 'read_on';
       case 'invalid':
         await this.#refuse(reading.id, reading.error);
         return 'read_on';
@@ -154,9 +166,22 @@ class InferenceConnection {
 
   /** Runs the request beside the others of this connection; waits only where too many are in flight. */
   async #start(request: GenerateRequest): Promise<void> {
-    const run = this.#run(request).finally(() => this.#inFlight.delete(run));
-    this.#inFlight.add(run);
-    if (this.#inFlight.size >= maxInFlight) await this.#whileWatched(Promise.race(this.#inFlight));
+    const cancel = new AbortController();
+    const flight: Flight = { id: request.id, cancel, done: this.#run(request, cancel.signal) };
+    this.#inFlight.add(flight);
+    void flight.done.then(() => this.#inFlight.delete(flight));
+    if (this.#inFlight.size >= maxInFlight) await this.#whileWatched(Promise.race(this.#pending()));
+  }
+
+  /** Ends requests of this connection by their id. Another's are not found, like those that never were. */
+  async #cancel(id: string, target: string): Promise<void> {
+    const flights = [...this.#inFlight].filter((flight) => flight.id === target);
+    for (const { cancel } of flights) cancel.abort();
+    await this.#send({ id, type: 'cancelled', target, found: flights.length > 0 });
+  }
+
+  #pending(): readonly Promise<void>[] {
+    return [...this.#inFlight].map(({ done }) => done);
   }
 
   /** Waits for work while nothing is read, and so nothing but a look at the socket tells that the peer has gone. */
@@ -168,27 +193,18 @@ class InferenceConnection {
     stopWatching();
   }
 
-  async #run(request: GenerateRequest): Promise<void> {
-    const { id } = request;
-    const streams = request.stream ?? samplingDefaults.stream;
-    const caller = { name: this.#options.transport === 'tcp' ? 'tcp' : 'socket' };
+  async #run(request: GenerateRequest, cancelled: AbortSignal): Promise<void> {
+    const { transport, client } = this.#options;
+    const caller = { name: transport === 'tcp' ? 'tcp' : 'socket', client };
+    const answer = new Answer(request, (frame) => this.#send(frame));
+    const signal = AbortSignal.any([this.#gone.signal, cancelled]);
     try {
-      for await (const event of this.#options.daemon.generate(request, caller, this.#gone.signal)) {
-        if (event.kind === 'token') {
-          if (streams) await this.#send({ id, type: 'token', content: event.text });
-        } else {
-          await this.#send({
-            id,
-            type: 'done',
-            content: event.text,
-            usage: event.usage,
-            stop_reason: event.stopReason,
-            backend: event.backend,
-          });
-        }
-      }
+      for await (const event of this.#options.daemon.generate(request, caller, signal))
+        await answer.tell(event);
     } catch (error) {
-      await this.#send(toErrorFrame(id, toHearthError(error)));
+      await answer.fail(toHearthError(error));
+    } finally {
+      answer.end();
     }
   }
 

@@ -25,22 +25,24 @@ export interface GenerateParams {
  * Runs one `hearth/generate`. Each piece of text is written to the peer before the next is taken from the
  * daemon, so that a peer that reads slowly slows its own stream and nobody else's.
  *
+ * @param peer whose fair share it counts against: see `Caller.client`.
  * @throws HearthError as {@link DaemonApi.generate} does.
  */
 export async function generate(
   connection: MessageConnection,
   daemon: DaemonApi,
+  peer: string,
   params: GenerateParams,
   signal: AbortSignal,
 ): Promise<GenerateRequestMessage.Result> {
   const { request, client, progressToken } = params;
-  for await (const event of daemon.generate(request, { name: client }, signal)) {
+  for await (const event of daemon.generate(request, { name: client, client: peer }, signal)) {
     if (event.kind === 'done') {
       const { text, usage, stopReason, backend, queueMs, firstTokenMs, totalMs } = event;
       const times = { queueMs, totalMs, ...(firstTokenMs === undefined ? {} : { firstTokenMs }) };
       return { content: text, usage, stopReason, backend, ...times };
     }
-    if (progressToken === undefined || signal.aborted) continue;
+    if (event.kind !== 'token' || progressToken === undefined || signal.aborted) continue;
     const write = connection.sendProgress(GenerateRequestMessage.progress, progressToken, {
       content: event.text,
     });

@@ -36,8 +36,10 @@ export interface GhostTexts {
 /**
  * Makes ghost text from a daemon and an editor's documents. A newer question about a document aborts the older
  * one, waiting or running: a stale keystroke never decodes.
+ *
+ * @param peer whose fair share it counts against: see `Caller.client`.
  */
-export function createGhostTexts(daemon: DaemonApi, documents: Documents): GhostTexts {
+export function createGhostTexts(daemon: DaemonApi, peer: string, documents: Documents): GhostTexts {
   const newest = new Map<string, AbortController>();
 
   return {
@@ -50,7 +52,7 @@ export function createGhostTexts(daemon: DaemonApi, documents: Documents): Ghost
       if (signal.aborted) abort();
       newest.set(uri, controller);
       try {
-        return await complete(daemon, documents.get(uri), query, controller.signal);
+        return await complete(daemon, peer, documents.get(uri), query, controller.signal);
       } catch (error) {
         return none(toHearthError(error).code);
       } finally {
@@ -63,6 +65,7 @@ export function createGhostTexts(daemon: DaemonApi, documents: Documents): Ghost
 
 async function complete(
   daemon: DaemonApi,
+  peer: string,
   document: TextDocument | undefined,
   query: InlineCompletionQuery,
   signal: AbortSignal,
@@ -72,11 +75,12 @@ async function complete(
   if (place === undefined) return none('selection_conflict');
   const model = readyModel(daemon.health());
   if (model === undefined) return none('not_ready');
-  const request = ghostRequest(place.context, model);
-  if (request === undefined) return none('nothing_to_go_on');
+  const ghost = ghostRequest(place.context, model);
+  if (ghost === undefined) return none('nothing_to_go_on');
+  const request = { ...ghost, class: 'interactive' } as const;
 
-  for await (const event of daemon.generate(request, { name: 'ghost text' }, signal)) {
-    if (event.kind === 'token') continue;
+  for await (const event of daemon.generate(request, { name: 'ghost text', client: peer }, signal)) {
+    if (event.kind !== 'done') continue;
     if (event.stopReason === 'cancelled') return none('superseded');
     const text = ghostText(event.text, place.context);
     if (text === '') return none('empty_answer');

@@ -139,7 +139,7 @@ describe('hearth/generate', () => {
     const result = await client.sendRequest(GenerateRequestMessage.type, ask('t'));
     expect(pieces).toEqual(['one', ' two']);
     expect(result).toMatchObject({ content: 'one two', stopReason: 'end', backend: 'fake' });
-    expect(daemon.generations[0]?.caller).toEqual({ name: 'ask' });
+    expect(daemon.generations[0]?.caller).toMatchObject({ name: 'ask' });
   });
 
   it('refuses a wrong request by the names of its fields, never by their values', async () => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import {
   CancelStreamRequest,
@@ -77,7 +78,8 @@ export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): 
   const connection = createMessageConnection(reader, writer);
   const work = createWork();
   const documents = createDocuments();
-  const ghostTexts = createGhostTexts(daemon, documents);
+  const peer = `rpc:${randomUUID()}`;
+  const ghostTexts = createGhostTexts(daemon, peer, documents);
   const subscriptions = createSubscriptions(connection, daemon);
   let phase: 'new' | 'initialized' | 'shut_down' = 'new';
 
@@ -122,7 +124,9 @@ export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): 
     }),
   );
   connection.onRequest(GenerateRequestMessage.type, (params, token) =>
-    work.run(token, (signal) => generate(connection, daemon, check(generateParamsSchema, params), signal)),
+    work.run(token, (signal) =>
+      generate(connection, daemon, peer, check(generateParamsSchema, params), signal),
+    ),
   );
   connection.onRequest(CountTokensRequest.type, (params, token) =>
     work.run(token, async () => {

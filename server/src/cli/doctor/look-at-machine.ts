@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import { HearthError } from '@hearth/protocol';
+import { checkGguf } from '../../models/gguf-check.js';
+import { resolveModel } from '../../models/resolve-model.js';
+import { verifyModel } from '../../models/verify-model.js';
+import { bad, type Finding, good, warn } from './finding.js';
+
+/** Memory below which even a small model has no room beside an editor, in bytes. */
+const littleMemory = 512 * 1024 * 1024;
+
+/** Node, engine, memory and the embedded model: what a daemon would need if it were to start now. */
+export async function lookAtMachine(): Promise<readonly Finding[]> {
+  return [lookAtNode(), lookAtEngine(), lookAtMemory(), await lookAtModel()];
+}
+
+function lookAtNode(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const isSupported = major > 20 || (major === 20 && minor >= 19);
+  if (isSupported) return good('Node', process.versions.node);
+  return bad('Node', `${process.versions.node} is too old`, 'Install Node 20.19 or newer.');
+}
+
+function lookAtEngine(): Finding {
+  const system = { darwin: 'mac', win32: 'win' }[process.platform as string] ?? process.platform;
+  const names = [`${system}-${process.arch}`, `${system}-${process.arch}-metal`];
+  const folders = createRequire(import.meta.url).resolve.paths('@node-llama-cpp/any') ?? [];
+  const found = names.find((name) =>
+    folders.some((folder) => existsSync(path.join(folder, '@node-llama-cpp', name))),
+  );
+  if (found !== undefined) return good('Engine binary', `node-llama-cpp for ${found}`);
+  return bad('Engine binary', `none for ${names.join(' or ')}`, 'Install Hearth again on this machine.');
+}
+
+function lookAtMemory(): Finding {
+  const free = process.availableMemory();
+  const detail = `${formatBytes(free)} free of ${formatBytes(os.totalmem())}`;
+  if (free >= littleMemory) return good('Memory', detail);
+  return warn('Memory', detail, 'Close something, or use a small model.');
+}
+
+async function lookAtModel(): Promise<Finding> {
+  try {
+    const source = await resolveModel(undefined);
+    await checkGguf(source.path);
+    if (source.sha256 !== undefined)
+      await verifyModel(source.path, source.sha256, new AbortController().signal);
+    return good('Embedded model', `${source.displayName}, ${formatBytes(source.sizeBytes)}, checksum right`);
+  } catch (error) {
+    const detail = error instanceof HearthError ? error.message : 'it cannot be read';
+    return bad('Embedded model', detail, 'Install Hearth again, or give a model with --model.');
+  }
+}
+
+function formatBytes(bytes: number): string {
+  return bytes < 1024 ** 3
+    ? `${(bytes / 1024 ** 2).toFixed(1)} MiB`
+    : `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
+}
