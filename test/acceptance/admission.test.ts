@@ -99,7 +99,7 @@ describe('admission', () => {
   });
 
   test('row 65: once the daemon drains, new requests are refused, waiting ones too, and running ones finish', async () => {
-    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b', 'c'], token_delay_ms: 200 } });
+    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b', 'c'], token_delay_ms: 500 } });
     const admin = await daemon.admin();
     const client = await daemon.connect();
     await client.sendJson(say('runs'), say('waits'));

@@ -5,13 +5,13 @@ import { askOnce, RawClient, say } from '../support/raw-client.js';
 
 const never = 600_000;
 /** Attempts at a figure that the machine's other work can spoil; the best of them counts. */
-const attempts = 5;
+const attempts = 3;
 
 describe('a client that goes away', () => {
   const hearth = hearthScope('test');
 
   test('row 66: in mid-stream, between tokens: aborted and the slot free within 100 ms', async () => {
-    const mock = { tokens: ['first', 'second'], token_delay_ms: 400 };
+    const mock = { tokens: ['first', 'second'], token_delay_ms: 1000 };
     const daemon = await hearth.serve({ mock, args: ['--queue-depth', '0'] });
     const delays: number[] = [];
     for (let attempt = 0; attempt < attempts; attempt += 1) {
@@ -21,8 +21,8 @@ describe('a client that goes away', () => {
       delays.push(await leave(daemon, client, `gone-${attempt}`, 'decode'));
     }
     expect(Math.min(...delays)).toBeLessThan(100);
-    // The next token was 400 ms away: nobody waited for it.
-    expect(Math.max(...delays)).toBeLessThan(390);
+    // The next token was a second away: nobody waited for it.
+    expect(Math.max(...delays)).toBeLessThan(990);
     // With a queue of no depth, whoever is served found the slot free.
     expect((await askOnce(daemon.home.inferenceSocket, say('next'))).at(-1)).toMatchObject({ type: 'done' });
   });

@@ -48,7 +48,7 @@ describe('the client library', () => {
   });
 
   test('row 173: a signal cancels, in the daemon too', async () => {
-    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 200 } });
+    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 800 } });
     const client = await connect({ path: daemon.home.inferenceSocket });
     const stop = new AbortController();
     const pieces: string[] = [];
@@ -64,7 +64,7 @@ describe('the client library', () => {
   });
 
   test('row 173: the end of the stream without a terminal frame is an error', async () => {
-    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 200 } });
+    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 800 } });
     const client = await connect({ path: daemon.home.inferenceSocket });
     const answer = client.generate(hello);
     expect(await answer.next()).toMatchObject({ value: 'a' });

@@ -160,7 +160,7 @@ describe('the command line', () => {
   });
 
   test('hearth generate that is interrupted ends with 130, and the work in the daemon with it', async () => {
-    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 400 } });
+    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 1000 } });
     const generate = hearth.run(['generate', 'hi', '--runtime-dir', daemon.home.runtimeDir], {
       home: daemon.home,
     });

@@ -57,10 +57,10 @@ describe('the specification of NDJSON v1', () => {
   });
 
   test('row 46: the inference socket exists only from the moment the backend is ready', async () => {
-    const daemon = hearth.spawnServe({ mock: { ready_after_ms: 700 } });
+    const daemon = hearth.spawnServe({ mock: { ready_after_ms: 1500 } });
     const admin = await daemon.admin();
 
-    // The backend turns ready 700 ms after the admin socket was there, so these 200 ms lie before.
+    // The backend turns ready 1.5 s after the admin socket was there, so these 200 ms lie before.
     const until = performance.now() + 200;
     while (performance.now() < until) {
       const refusal = await RawClient.connect(daemon.home.inferenceSocket).catch((error: unknown) => error);

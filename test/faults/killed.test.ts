@@ -12,7 +12,7 @@ describe('processes that are killed', () => {
   const hearth = hearthScope('test');
 
   test('row 43: after kill -9 of the daemon the next one takes over lock and sockets', async () => {
-    const first = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 200 } });
+    const first = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 800 } });
     const client = await first.connect();
     await client.sendJson(say('cut'));
     await client.frame();
