@@ -137,12 +137,21 @@ async function compileLogging(node, env, signal) {
   const cwd = path.join(place, 'node_modules/code-server/lib/vscode');
   try {
     await step('Compiling the editor’s logger (once)', () =>
-      npm(['rebuild', '@vscode/spdlog', '--ignore-scripts=false', '--foreground-scripts'], {
-        cwd,
-        node,
-        env,
-        signal,
-      }),
+      npm(
+        [
+          'rebuild',
+          '@vscode/spdlog',
+          '@vscode/native-watchdog',
+          '--ignore-scripts=false',
+          '--foreground-scripts',
+        ],
+        {
+          cwd,
+          node,
+          env,
+          signal,
+        },
+      ),
     );
     return true;
   } catch (error) {

@@ -3,7 +3,7 @@ import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { Failure } from './console.mjs';
-import { linkPackages, makeVsix } from './extension-package.mjs';
+import { linkBuild, makeVsix } from './extension-package.mjs';
 import { endFamily, leftByNpm, run } from './processes.mjs';
 
 /** A VS Code of one's own, served to a browser by code-server, all of whose state lies in one folder. */
@@ -66,7 +66,7 @@ export async function startEditorServer(options) {
     await makeVsix({ folder: path.join(directory, 'packed'), out: vsix, complete: false, signal });
     const what = [codeServer.entry, ...places, '--force', '--install-extension', vsix];
     await run(codeServer.node, what, { env: environment, signal });
-    linkPackages(extensions);
+    linkBuild(extensions);
   }
 
   const quiet = ['--disable-telemetry', '--disable-update-check', '--disable-workspace-trust'];

@@ -92,7 +92,7 @@ function copyPackages(folder) {
  *
  * @param {{ folder: string, out: string, complete: boolean, signal?: AbortSignal | undefined }} options
  *   folder: for the files to pack, made anew. out: the VSIX. complete: to be given to others; without it, the
- *   native packages are missing, see {@link linkPackages}
+ *   native packages are missing, see {@link linkBuild}
  */
 export async function makeVsix({ folder, out, complete, signal }) {
   stage(folder, { complete });
@@ -105,16 +105,17 @@ export async function makeVsix({ folder, out, complete, signal }) {
 }
 
 /**
- * Lends an installed extension this repository's native packages.
+ * Makes an installed extension run this repository's build: the same file as `hearth serve` here, so that neither
+ * takes the other for an older Hearth to be replaced, and with the native packages beside it.
  *
  * @param {string} extensions the folder that extensions are installed in
  */
-export function linkPackages(extensions) {
+export function linkBuild(extensions) {
   const name = readdirSync(extensions).find((entry) => entry.startsWith('hearth.hearth-'));
   if (name === undefined) throw new Failure(`The extension was not installed in ${extensions}.`);
-  const link = path.join(extensions, name, 'dist/node_modules');
-  rmSync(link, { recursive: true, force: true });
-  symlinkSync(inRoot('node_modules'), link, 'junction');
+  const dist = path.join(extensions, name, 'dist');
+  rmSync(dist, { recursive: true, force: true });
+  symlinkSync(inRoot('dist'), dist, 'junction');
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

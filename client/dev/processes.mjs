@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Failure } from './console.mjs';
 
 /**
- * Runs a program to its end. Its output is kept for the error message (the last 60 lines) and offered line by line.
+ * Runs a program to its end. Its output is kept for the error message and offered line by line.
  *
  * @param {string} program
  * @param {readonly string[]} args
@@ -15,11 +15,11 @@ import { Failure } from './console.mjs';
  *   env?: NodeJS.ProcessEnv,
  *   onLine?: (line: string) => void,
  *   signal?: AbortSignal | undefined,
- *   show?: boolean,
- * }} [options] show: pass the output through as well
+ *   keep?: number,
+ * }} [options] keep: lines of output for the error message, the last 60 unless told
  * @returns {Promise<string>} its standard output
  */
-export async function run(program, args, { cwd, env, onLine, signal, show = false } = {}) {
+export async function run(program, args, { cwd, env, onLine, signal, keep = 60 } = {}) {
   const child = spawn(program, args, { cwd, env, signal, stdio: ['ignore', 'pipe', 'pipe'] });
   /** @type {string[]} */
   const tail = [];
@@ -28,12 +28,11 @@ export async function run(program, args, { cwd, env, onLine, signal, show = fals
     let rest = '';
     stream.setEncoding('utf8').on('data', (/** @type {string} */ chunk) => {
       if (stream === child.stdout) output += chunk;
-      if (show) process.stdout.write(chunk);
       const lines = (rest + chunk).split(/\r?\n/);
       rest = lines.pop() ?? '';
       for (const line of lines) {
         tail.push(line);
-        if (tail.length > 60) tail.shift();
+        if (tail.length > keep) tail.shift();
         onLine?.(line);
       }
     });
@@ -46,7 +45,7 @@ export async function run(program, args, { cwd, env, onLine, signal, show = fals
   });
   if (ended === 0) return output;
   const called = [path.basename(program), ...args].join(' ');
-  throw new Failure(`${called} ended with ${ended}${show ? '.' : `:\n${tail.join('\n')}`}`);
+  throw new Failure(`${called} ended with ${ended}:\n${tail.join('\n')}`);
 }
 
 /** Settings that `npm run` leaves behind and that would steer an npm for another folder. */

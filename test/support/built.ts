@@ -3,15 +3,18 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const bundles = ['dist/sidecar.mjs', 'dist/engine-worker.mjs', 'dist/extension.cjs'];
-const sources = ['protocol/src', 'protocol/node', 'server/src', 'client/src'];
+const sources: Readonly<Record<string, readonly string[]>> = {
+  'dist/sidecar.mjs': ['protocol/src', 'protocol/node', 'server/src'],
+  'dist/engine-worker.mjs': ['protocol/src', 'protocol/node', 'server/src'],
+  'dist/extension.cjs': ['protocol/src', 'client/src'],
+};
 
 /** vitest's global set-up for tests that drive the built program: a stale build would prove nothing. */
 export default function requireBuilt(): void {
-  const newest = sources.map((folder) => newestSource(path.join(root, folder))).reduce(later);
-  for (const bundle of bundles) {
+  for (const [bundle, folders] of Object.entries(sources)) {
     const built = statSync(path.join(root, bundle), { throwIfNoEntry: false });
     if (built === undefined) throw new Error(`${bundle} is missing. Run: npm run build`);
+    const newest = folders.map((folder) => newestSource(path.join(root, folder))).reduce(later);
     if (built.mtimeMs < newest.changed) {
       throw new Error(`${bundle} is older than ${path.relative(root, newest.file)}. Run: npm run build`);
     }

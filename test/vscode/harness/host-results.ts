@@ -1,0 +1,6 @@
+/** What a run inside the extension host came to. */
+export interface HostResults {
+  readonly passed: { readonly title: string; readonly ms: number }[];
+  readonly failed: { readonly title: string; readonly reason: string }[];
+  readonly skipped: { readonly title: string }[];
+}

@@ -1,0 +1,108 @@
+import type { FrameLocator, Locator, Page } from 'playwright-core';
+import { openBrowser, takeScreenshot } from './browser.js';
+import { startTestEditor, type TestEditor, type TestEditorOptions } from './test-editor.js';
+
+/** How long to wait for something on the page, in milliseconds: generous, because test machines are slow. */
+const patience = 60_000;
+
+/** A VS Code with Hearth installed, open in a browser, as a person meets it. */
+export interface Workbench {
+  readonly page: Page;
+  readonly editor: TestEditor;
+  /** Runs a command by its title in the palette, such as `Hearth: Show Log`. */
+  readonly palette: (command: string) => Promise<void>;
+  /** Types into the input box that is open, and accepts it. */
+  readonly answer: (text: string) => Promise<void>;
+  /** Opens a file of the workspace by its name in the explorer. @returns its editor */
+  readonly openFile: (name: string) => Promise<Locator>;
+  /** The text of the editor that is active, as far as it can be seen. */
+  readonly visibleText: () => Promise<string>;
+  /** The status bar entry whose text matches. */
+  readonly statusBarItem: (text: string | RegExp) => Locator;
+  /** A notification whose text matches. */
+  readonly toast: (text: string | RegExp) => Locator;
+  /** Opens a view container by its name in the activity bar. */
+  readonly openContainer: (name: string) => Promise<void>;
+  /** A row of any tree or list whose text matches. */
+  readonly row: (text: string | RegExp) => Locator;
+  /** The document inside the webview that is shown. */
+  readonly webview: () => FrameLocator;
+  /** Takes a picture: `test/output/screenshots/<name>.png`. @returns its path */
+  readonly shot: (name: string) => Promise<string>;
+  /** Loads the page anew and waits for the workbench. */
+  readonly reload: () => Promise<void>;
+  /** Closes the browser, ends the editor and everything that it started, and removes its files. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts the editor and opens its page. */
+export async function openWorkbench(options: TestEditorOptions = {}): Promise<Workbench> {
+  const editor = await startTestEditor(options);
+  const { browser, page } = await openBrowser().catch(async (error: unknown) => {
+    await editor.stop();
+    throw error;
+  });
+  const stop = async (): Promise<void> => {
+    await browser.close();
+    await editor.stop();
+  };
+  page.setDefaultTimeout(patience);
+  const input = page.locator('.quick-input-widget .quick-input-box input').first();
+  const shown = async (): Promise<void> => {
+    await page.locator('.monaco-workbench').waitFor();
+    await page.locator('.statusbar-item').first().waitFor();
+  };
+  try {
+    await page.goto(editor.server.url);
+    await shown();
+  } catch (error) {
+    await takeScreenshot(page, 'workbench-did-not-open').catch(() => undefined);
+    await stop();
+    throw error;
+  }
+  return {
+    page,
+    editor,
+    async palette(command) {
+      await page.keyboard.press('F1');
+      await input.waitFor({ state: 'visible' });
+      await input.fill(`>${command}`);
+      await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: command }).first().waitFor();
+      await page.keyboard.press('Enter');
+    },
+    async answer(text) {
+      await input.waitFor({ state: 'visible' });
+      await input.fill(text);
+      await page.keyboard.press('Enter');
+      await input.waitFor({ state: 'hidden' });
+    },
+    async openFile(name) {
+      const rows = page.locator('.explorer-folders-view .monaco-list-row');
+      await rows.filter({ hasText: name }).first().dblclick();
+      await page.locator('.tab.active').filter({ hasText: name }).waitFor();
+      const lines = page.locator('.editor-instance .view-lines').last();
+      await lines.waitFor();
+      return lines;
+    },
+    // The editor draws spaces as non-breaking ones.
+    visibleText: async () =>
+      (await page.locator('.editor-group-container.active .view-lines').first().innerText()).replaceAll(
+        '\u00A0',
+        ' ',
+      ),
+    statusBarItem: (text) => page.locator('.statusbar-item').filter({ hasText: text }).first(),
+    toast: (text) =>
+      page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text }).first(),
+    openContainer: async (name) => {
+      await page.locator(`.activitybar [aria-label^="${name}"]`).first().click();
+    },
+    row: (text) => page.locator('.monaco-list-row').filter({ hasText: text }).first(),
+    webview: () => page.frameLocator('iframe.webview.ready').frameLocator('#active-frame'),
+    shot: (name) => takeScreenshot(page, name),
+    async reload() {
+      await page.reload();
+      await shown();
+    },
+    stop,
+  };
+}

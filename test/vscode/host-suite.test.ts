@@ -1,0 +1,24 @@
+import { describe, expect, test } from 'vitest';
+import { runHostTests } from './harness/run-host-tests.js';
+
+// The tests run inside VS Code, once, before vitest knows their names; here each is reported as it came out.
+const { exitCode, results } = await runHostTests();
+
+describe('inside the extension host', () => {
+  for (const { title, reason } of results.failed) {
+    test(title, () => {
+      expect.fail(reason);
+    });
+  }
+  for (const { title } of results.passed) {
+    test(title, () => {
+      expect(results.failed.map((failed) => failed.title)).not.toContain(title);
+    });
+  }
+  for (const { title } of results.skipped) test.skip(title, () => undefined);
+
+  test('VS Code ends as its tests did', () => {
+    expect(results.passed.length + results.failed.length).toBeGreaterThan(0);
+    expect(exitCode).toBe(results.failed.length === 0 ? 0 : 1);
+  });
+});
