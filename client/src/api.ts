@@ -9,8 +9,11 @@ export interface HearthExtensionApi {
   readonly onDidChangeState: Event<SidecarState>;
   /** Resolves once a model is ready; rejects with the reason where that has failed for good. */
   readonly whenReady: () => Promise<void>;
-  /** How long `activate` took of its own time, in milliseconds. */
-  readonly activationMs: number;
+  /**
+   * What `activate` took, in milliseconds: by the clock, and of the processor. The second is its own time, since a
+   * busy machine lets the first run on while something else has the processor.
+   */
+  readonly activation: { readonly elapsedMs: number; readonly processorMs: number };
   /** Undefined while no sidecar speaks. */
   readonly health: () => Health | undefined;
   readonly streams: () => readonly StreamInfo[];

@@ -13,7 +13,7 @@ import { showViews } from './views/views.js';
 
 /** A running extension: its interface, and the way to end it. */
 export interface Hearth {
-  readonly api: Omit<HearthExtensionApi, 'activationMs'>;
+  readonly api: Omit<HearthExtensionApi, 'activation'>;
   readonly log: (message: string) => void;
   /** Leaves the sidecar, which ends by itself once nobody uses it. */
   readonly stop: () => Promise<void>;

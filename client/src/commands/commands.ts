@@ -26,7 +26,7 @@ export function registerCommands(sidecar: Sidecar, log: LogOutputChannel): Dispo
     'hearth.showActivityLog': () => commands.executeCommand('hearth.activity.focus'),
     'hearth.openActivityLogFile': () => openActivityLogFile(sidecar),
     'hearth.copySocketPath': () => copySocketPath(sidecar),
-    'hearth.cancelStream': (row: Row) => cancelStream(sidecar, row),
+    'hearth.cancelStream': (row: Row | undefined) => cancelStream(sidecar, row),
     'hearth.quickActions': quickActions,
   };
   return Disposable.from(
@@ -70,8 +70,9 @@ async function copySocketPath(sidecar: Sidecar): Promise<void> {
   void window.showInformationMessage(`Copied: ${path}`);
 }
 
-async function cancelStream(sidecar: Sidecar, row: Row): Promise<void> {
-  await sidecar.connection().cancelStream(streamOfRow(row));
+/** VS Code gives no row where the stream ended in the very moment of the click: there is nothing to cancel. */
+async function cancelStream(sidecar: Sidecar, row: Row | undefined): Promise<void> {
+  if (row !== undefined) await sidecar.connection().cancelStream(streamOfRow(row));
 }
 
 const actions: readonly (QuickPickItem & { readonly command: string })[] = [

@@ -66,5 +66,8 @@ export function streamIntoEditor(editor: TextEditor): EditorStream {
 /** Scrolls with the text for a reader whose cursor is still at its end; the editor moves that cursor by itself. */
 function keepInView(editor: TextEditor, { end }: Insertion): void {
   const position = editor.document.positionAt(end);
-  if (editor.selection.active.isEqual(position)) editor.revealRange(new Range(position, position));
+  if (!editor.selection.active.isEqual(position)) return;
+  // The start of the line, so that a long line does not pull the view to the right.
+  const line = position.with({ character: 0 });
+  editor.revealRange(new Range(line, line));
 }

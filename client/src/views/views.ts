@@ -32,6 +32,8 @@ export function showViews(sidecar: Sidecar): Views {
     treeDataProvider: activity,
     showCollapseAll: false,
   });
+  // A description alone would take the place of the title that the manifest gives.
+  activityView.title = 'Activity';
   let filter: ActivityFilter = noFilter;
 
   const drawBackends = throttled(redrawMs, () =>

@@ -4,8 +4,11 @@ import { activeHearth, readyHearth } from './support.js';
 
 describe('activation', () => {
   it('takes less than 50 ms of its own time', async () => {
-    const { activationMs } = await activeHearth();
-    assert.ok(activationMs < 50, `it took ${activationMs} ms`);
+    const { elapsedMs, processorMs } = (await activeHearth()).activation;
+    assert.ok(
+      Math.min(elapsedMs, processorMs) < 50,
+      `it took ${elapsedMs} ms, ${processorMs} ms of the processor`,
+    );
   });
 
   it('leads to a ready model', async () => {
