@@ -96,7 +96,16 @@ function copyPackages(folder) {
  */
 export async function makeVsix({ folder, out, complete, signal }) {
   stage(folder, { complete });
-  const flags = ['--no-dependencies', '--allow-missing-repository', '--skip-license', '--out', out];
+  const flags = [
+    '--no-dependencies',
+    '--allow-missing-repository',
+    '--skip-license',
+    '--no-rewrite-relative-links',
+    '--out',
+    out,
+  ];
+  // The README's pictures are in the package; there is no address of the repository to point them to.
+  flags.push('--no-rewrite-relative-links');
   if (complete) flags.push('--target', target);
   await run(process.execPath, [inRoot('node_modules/@vscode/vsce/vsce'), 'package', ...flags], {
     cwd: folder,

@@ -50,6 +50,8 @@ try {
     process.exitCode = 1;
   }
 }
+// From here on, what ends does so because we end it.
+stopping.abort();
 if (running.length > 0) {
   say();
   await step('Ending what was started', async () => {
