@@ -10,6 +10,9 @@ import { endFamily } from './processes.mjs';
 /** The exit code of a `serve` that found another daemon on the same lock. */
 const alreadyRunning = 3;
 
+/** As the extension starts it: a chat, ghost text beside it, and two clients more. */
+const permits = '4';
+
 /**
  * @typedef {object} Sidecar
  * @property {string} directory the runtime directory, which the editor's own sidecar is to use too
@@ -30,7 +33,7 @@ const alreadyRunning = 3;
 export async function startSidecar({ runtimeDir, signal, note }) {
   const where = runtimeDir === undefined ? [] : ['--runtime-dir', path.resolve(runtimeDir)];
   signal?.throwIfAborted();
-  const child = spawn(process.execPath, [inRoot('server/bin/hearth.mjs'), 'serve', ...where], {
+  const child = spawn(process.execPath, [inRoot('server/bin/hearth.mjs'), 'serve', '--active-permits', permits, ...where], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own, so that Ctrl-C reaches it through us, in order.
