@@ -113,19 +113,14 @@ describe('the views', () => {
     const { page } = workbench;
     const client = await connectClient({ path: join(workbench.editor.runtimeDirectory, 'hearth.sock') });
     try {
-      const request = {
-        prompt: 'const numbers = [1, 2, 3, ',
-        max_tokens: 900,
-        temperature: 1.5,
-        top_p: 1,
-        top_k: 0,
-      };
+      // Under this grammar no text is ever complete, so that only `max_tokens` or a cancellation ends it.
+      const request = { prompt: 'letters:', max_tokens: 900, grammar: 'root ::= [a-z ] root' };
       const cancelled = untilCancelled(() => client.complete(request));
       const row = workbench.row(/writing/);
       await row.waitFor();
       await workbench.shot('streams');
       await row.hover();
-      await page.locator('.monaco-list-row [aria-label="Cancel Stream"]').first().click();
+      await page.locator('.monaco-list-row').locator('[aria-label="Cancel Stream"]').first().click();
       expect((await cancelled).usage.completion_tokens).toBeLessThan(900);
       await row.waitFor({ state: 'detached' });
     } finally {
