@@ -5,7 +5,7 @@
  *
  * Packages with native code stay outside the bundles and are found in node_modules at run time.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -39,16 +39,30 @@ const common = {
 };
 const esm = { format: 'esm', banner: { js: requireBanner } };
 
+/**
+ * The sidecar loads what its role needs and no more: a relay attaches in a fraction of the time that loading a daemon
+ * takes. What roles share lies in chunks beside it, so that `import.meta.url` finds the same neighbours everywhere.
+ */
+const inChunks = {
+  splitting: true,
+  outdir: 'dist',
+  entryNames: 'sidecar',
+  chunkNames: 'chunk-[hash]',
+  outExtension: { '.js': '.mjs' },
+};
+
 const bundles = [
   { entry: 'client/src/extension.ts', outfile: 'dist/extension.cjs', format: 'cjs' },
-  { entry: 'server/src/main.ts', outfile: 'dist/sidecar.mjs', ...esm },
+  { entry: 'server/src/main.ts', ...inChunks, ...esm },
   { entry: 'server/src/engine/llama/worker/main.ts', outfile: 'dist/engine-worker.mjs', ...esm },
 ];
 
 const started = performance.now();
 const present = bundles.filter(({ entry }) => existsSync(path.join(root, entry)));
 const contexts = await Promise.all(
-  present.map(({ entry, ...rest }) => esbuild.context({ ...common, ...rest, entryPoints: [entry] })),
+  present.map(({ entry, ...rest }) =>
+    esbuild.context({ ...common, ...rest, metafile: true, entryPoints: [entry] }),
+  ),
 );
 
 if (flags.includes('--watch')) {
@@ -59,11 +73,27 @@ if (flags.includes('--watch')) {
   const results = await Promise.allSettled(contexts.map((context) => context.rebuild()));
   await Promise.all(contexts.map((context) => context.dispose()));
   if (results.some((result) => result.status === 'rejected')) process.exit(1);
-  for (const { entry, outfile } of bundles) {
+  for (const { entry } of bundles) {
     if (!present.some((bundle) => bundle.entry === entry))
-      fail(`${outfile} was not built: ${entry} is missing.`);
+      fail(`dist/ is not complete: ${entry} is missing.`);
   }
+  removeOldChunks(results.flatMap(({ value }) => Object.keys(value?.metafile?.outputs ?? {})));
   process.stdout.write(`Built dist/ in ${Math.round(performance.now() - started)} ms.\n`);
+}
+
+/**
+ * Removes the chunks of earlier builds, save those of the last quarter of an hour: a process that was started from
+ * them may still be loading. A production build leaves its own alone.
+ *
+ * @param {string[]} built paths of what this build wrote
+ */
+function removeOldChunks(built) {
+  const folder = path.join(root, 'dist');
+  for (const name of readdirSync(folder)) {
+    if (!/^chunk-.*\.mjs(\.map)?$/.test(name) || built.includes(`dist/${name}`)) continue;
+    const age = Date.now() - statSync(path.join(folder, name)).mtimeMs;
+    if (production || age > 900_000) rmSync(path.join(folder, name), { force: true });
+  }
 }
 
 /** @param {string} message @returns {never} */

@@ -5,9 +5,12 @@ import type { Build } from '@hearth/protocol';
 /** Version of this build, as health and the activity log show it. Equals the manifest's; a test holds them together. */
 export const version = '0.1.0';
 
-/** This build. It was made when the file that it runs from was written. */
+/** The bundle's entry, which is written anew by each build; this module may lie in a chunk beside it. */
+const entry = new URL('./sidecar.mjs', import.meta.url);
+
+/** This build. It was made when its entry was written; run from source, it is older than any that was built. */
 export function thisBuild(): Build {
-  const modified = statSync(fileURLToPath(import.meta.url), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const modified = statSync(fileURLToPath(entry), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   return { version, builtAt: Math.floor(modified) };
 }
 

@@ -19,7 +19,6 @@ import { type JobClass, jobClasses } from '@hearth/protocol';
  * considerations for supporting TCP with per-flow queueing", INFOCOM 1998).
  */
 
-
 /** One request as the schedule knows it. Times are monotonic milliseconds. */
 export interface Job {
   /** The daemon's own; never used twice. */

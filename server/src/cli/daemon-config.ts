@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { type Config, type ConfigInput, configFromEnvironment, resolveConfig } from '../config/config.js';
-import { StartupError } from '../lock/startup-error.js';
+import { type Config, configFromEnvironment, defaultFileContent, resolveConfig } from '../config/config.js';
+import { parseJson, readConfigFile, writeDefaultFile } from '../config/config-file.js';
 import type { DaemonFlags } from './program.js';
 
 /**
@@ -13,31 +12,12 @@ export function daemonConfig(flags: DaemonFlags, env: NodeJS.ProcessEnv): Config
   const fromFlags: Record<string, unknown> = {};
   for (const [flag, value] of Object.entries(rest)) fromFlags[toSnakeCase(flag)] = value;
   if (mock !== undefined) fromFlags['mock'] = parseJson(mock, '--mock');
-  const sources: ConfigInput[] = [fromFlags, configFromEnvironment(env)];
-  if (file !== undefined) sources.push(readConfigFile(file));
-  return resolveConfig(...sources);
+  return resolveConfig(fromFlags, configFromEnvironment(env), readConfigFile(file, env) ?? {});
 }
 
-function readConfigFile(file: string): ConfigInput {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new StartupError('config', `the configuration file ${file} cannot be read`, { cause });
-  }
-  const value = parseJson(text, `the configuration file ${file}`);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new StartupError('config', `the configuration file ${file} must hold one JSON object`);
-  }
-  return { ...value };
-}
-
-function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (cause) {
-    throw new StartupError('config', `${what} is not valid JSON`, { cause });
-  }
+/** Writes the default configuration file at the first start of a daemon (row 85). */
+export function writeFirstConfig(flags: DaemonFlags, env: NodeJS.ProcessEnv): void {
+  writeDefaultFile(flags.config, env, defaultFileContent());
 }
 
 /** `activePermits` as the file spells it: `active_permits`. */

@@ -1,7 +1,7 @@
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { askHolder } from './ask-holder.js';
 import { ProgressLine } from './daemon-progress.js';
-import { findPaths } from './open-daemon.js';
+import { findPaths } from './find-paths.js';
 
 /**
  * `hearth drain` and `hearth stop`: end the daemon that runs. `drain` lets running requests finish within the

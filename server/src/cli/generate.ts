@@ -9,7 +9,7 @@ import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { resolveModel } from '../models/resolve-model.js';
 import { ProgressLine } from './daemon-progress.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
-import { findPaths } from './open-daemon.js';
+import { findPaths } from './find-paths.js';
 import type { GenerateFlags } from './program.js';
 import { TemporaryDaemon, waitForReadyFrame } from './temporary-daemon.js';
 

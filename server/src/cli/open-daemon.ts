@@ -1,32 +1,12 @@
-import type { Config, MockConfig } from '../config/config.js';
+import type { BackendConfig, Config, MockConfig } from '../config/config.js';
 import { Daemon } from '../daemon.js';
 import type { Engine } from '../engine/engine.js';
 import { MockEngine } from '../engine/mock/mock-engine.js';
 import { createActivityLog, resolveLogDirectory } from '../events/activity-log.js';
-import { KernelLock } from '../lock/kernel-lock.js';
-import {
-  prepareRuntimeDirectory,
-  resolveRuntimeDirectory,
-  type RuntimePaths,
-  runtimePaths,
-} from '../lock/runtime-directory.js';
+import type { KernelLock } from '../lock/kernel-lock.js';
+import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { StartupError } from '../lock/startup-error.js';
 import { resolveModel } from '../models/resolve-model.js';
-
-/** Where a command finds the daemon, from `--runtime-dir` and the environment. */
-export function findPaths(runtimeDir: string | undefined): RuntimePaths {
-  const env = process.env;
-  const { platform } = process;
-  const explicit = runtimeDir ?? env['HEARTH_RUNTIME_DIR'];
-  const directory = resolveRuntimeDirectory({ explicit, env, platform, uid: process.getuid?.() });
-  return runtimePaths(directory, platform);
-}
-
-/** Makes the runtime directory ready and takes its lock. @throws StartupError `lock_held` where another holds it. */
-export async function takeLock(paths: RuntimePaths): Promise<KernelLock> {
-  await prepareRuntimeDirectory(paths, process.getuid?.());
-  return KernelLock.acquire(paths.lock);
-}
 
 /**
  * Puts a daemon together from its configuration. The lock is held: it comes before everything else.
@@ -45,22 +25,43 @@ export async function makeDaemon(config: Config, paths: RuntimePaths, lock: Kern
 }
 
 async function makeEngines(config: Config): Promise<readonly Engine[]> {
-  if (config.engine === 'llama') return [await makeLlamaEngine(config)];
-  const mocks = Array.isArray(config.mock) ? config.mock : [config.mock ?? {}];
-  const engines = mocks.map(makeMockEngine);
+  const backends = backendsOf(config);
+  const engines = await Promise.all(
+    backends.map(async (backend) =>
+      backend.kind === 'mock' ? makeMockEngine(backend) : makeLlamaEngine(backend, config.active_permits),
+    ),
+  );
   const names = new Set(engines.map((engine) => engine.name));
-  if (names.size < engines.length)
-    throw new StartupError('config', 'configuration: mock: names must be unique');
-  return engines;
+  if (names.size === engines.length) return engines;
+  const key = config.backends === undefined ? 'mock' : 'backends';
+  throw new StartupError('config', `configuration: ${key}: names must be unique`);
 }
 
-async function makeLlamaEngine(config: Config): Promise<Engine> {
-  const source = await resolveModel(config.model);
+/** A model or mocks alone are a list like any other (row 82). */
+function backendsOf(config: Config): readonly (BackendConfig | LlamaBackend)[] {
+  if (config.backends !== undefined) return config.backends;
+  if (config.engine === 'llama')
+    return [{ kind: 'llama', model: config.model, context_size: config.context_size }];
+  const mocks = Array.isArray(config.mock) ? config.mock : [config.mock ?? {}];
+  return mocks.map((mock) => ({ kind: 'mock', ...mock }));
+}
+
+interface LlamaBackend {
+  readonly kind: 'llama';
+  readonly name?: string | undefined;
+  /** Undefined: the embedded one. */
+  readonly model?: string | undefined;
+  readonly context_size?: number | undefined;
+}
+
+async function makeLlamaEngine(backend: LlamaBackend, sequences: number): Promise<Engine> {
+  const source = await resolveModel(backend.model);
   const { LlamaEngine } = await import('../engine/llama/llama-engine.js');
   return new LlamaEngine({
     source,
-    sequences: config.active_permits,
-    ...(config.context_size === undefined ? {} : { contextSize: config.context_size }),
+    sequences,
+    ...(backend.name === undefined ? {} : { name: backend.name }),
+    ...(backend.context_size === undefined ? {} : { contextSize: backend.context_size }),
   });
 }
 

@@ -1,7 +1,8 @@
 import type { Daemon } from '../daemon.js';
-import { daemonConfig } from './daemon-config.js';
+import { daemonConfig, writeFirstConfig } from './daemon-config.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
-import { findPaths, makeDaemon, takeLock } from './open-daemon.js';
+import { findPaths, takeLock } from './find-paths.js';
+import { makeDaemon } from './open-daemon.js';
 import type { DaemonFlags } from './program.js';
 import { stopOnSignals } from './signals.js';
 
@@ -12,12 +13,13 @@ export async function serve(flags: DaemonFlags): Promise<ExitCode> {
   const lock = await takeLock(paths);
   let daemon: Daemon | undefined;
   try {
+    writeFirstConfig(flags, process.env);
     daemon = await makeDaemon(config, paths, lock);
   } finally {
     if (daemon === undefined) lock.release();
   }
   const stopped = stopOnSignals(daemon);
-  if (config.engine === 'mock')
+  if (config.engine === 'mock' || config.backends?.some(({ kind }) => kind === 'mock') === true)
     process.stderr.write('hearth: the mock engine serves: fixed tokens, no model.\n');
   if (config.write_timeout_secs === 0) {
     process.stderr.write(

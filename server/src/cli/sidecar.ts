@@ -1,42 +1,51 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HearthError, wireVersion } from '@hearth/protocol';
-import type { Daemon } from '../daemon.js';
+import { readConfigFile } from '../config/config-file.js';
 import type { KernelLock } from '../lock/kernel-lock.js';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { StartupError } from '../lock/startup-error.js';
 import { isNewer, thisBuild } from '../version.js';
 import { askHolder } from './ask-holder.js';
-import { daemonConfig } from './daemon-config.js';
-import { describeFailure } from './describe-failure.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
-import { findPaths, makeDaemon, takeLock } from './open-daemon.js';
+import { findPaths, takeLock } from './find-paths.js';
 import type { DaemonFlags } from './program.js';
-import { stopOnSignals } from './signals.js';
 
 /** How long a sidecar tries to become holder or relay: longer than another's drain takes by default. */
 const raceMs = 20_000;
 /** How long it waits between two tries, in milliseconds. */
 const retryMs = 25;
+/** When a relay looks at its own configuration: its editor has had its first answers by then. */
+const checkAfterMs = 1000;
 
 /**
  * `hearth sidecar`: what an editor spawns. The one that gets the lock is the daemon; any other becomes a byte
  * pipe between its stdio and the daemon's rpc socket, and nothing more. When the daemon goes, a relay sees the
  * close and exits, and its editor starts a new one, which tries the lock again.
+ *
+ * Nothing of the daemon is loaded before the role is known, so that a relay costs little time and memory.
  */
 export async function sidecar(flags: DaemonFlags): Promise<ExitCode> {
-  const config = daemonConfig(flags, process.env);
-  const paths = findPaths(config.runtime_dir);
+  const paths = findPaths(runtimeDirOf(flags));
   const role = await chooseRole(paths);
-  if (role.kind === 'relay') return relay(role.socket);
-
-  let daemon: Daemon | undefined;
+  if (role.kind === 'relay') return relay(role.socket, flags);
+  let lead: typeof import('./lead.js').lead;
   try {
-    daemon = await makeDaemon(config, paths, role.lock);
-  } finally {
-    if (daemon === undefined) role.lock.release();
+    ({ lead } = await import('./lead.js'));
+  } catch (error) {
+    role.lock.release();
+    throw error;
   }
-  return lead(daemon, config.linger_secs * 1000);
+  return lead(flags, paths, role.lock);
+}
+
+/** The runtime directory alone; everything else of the configuration concerns the holder. */
+function runtimeDirOf(flags: DaemonFlags): string | undefined {
+  const { runtimeDir } = flags;
+  if (typeof runtimeDir === 'string') return runtimeDir;
+  const fromFile = readConfigFile(flags.config, process.env)?.['runtime_dir'];
+  const isSetElsewhere = (process.env['HEARTH_RUNTIME_DIR'] ?? '') !== '';
+  return isSetElsewhere || typeof fromFile !== 'string' ? undefined : fromFile;
 }
 
 type Role =
@@ -64,6 +73,8 @@ async function chooseRole(paths: RuntimePaths): Promise<Role> {
       const { build, wireVersion: theirs } = holder.hello;
       if (isNewer(ours, build)) {
         await holder.drain();
+        // Its end was waited for, however long that took; now it is the lock's turn.
+        continue;
       } else if (theirs === wireVersion) {
         return { kind: 'relay', socket: holder.release() };
       } else {
@@ -78,27 +89,12 @@ async function chooseRole(paths: RuntimePaths): Promise<Role> {
   }
 }
 
-/** Is the daemon, for the editor at the other end of stdio and for everybody else. */
-async function lead(daemon: Daemon, lingerMs: number): Promise<ExitCode> {
-  const stopping = stopOnSignals(daemon);
-  const editor = daemon.attachRpc(process.stdin, process.stdout);
-  void editor.closed
-    .then(() => daemon.unusedFor(lingerMs))
-    .then(() => {
-      stopping.stop();
-    });
-  daemon.start().catch((error: unknown) => {
-    // Stays, so that the editor can ask for the reason and show it.
-    if (!stopping.signal.aborted) daemon.fail(describeFailure(error).text);
-  });
-  await Promise.race([stopping.done, daemon.stopped]);
-  return exitCodes.ok;
-}
-
-async function relay(socket: Socket): Promise<ExitCode> {
-  await new Promise<void>((resolve) => {
+/** Pipes until either side ends. A wrong flag ends it too, with what it says, as it would end a holder. */
+async function relay(socket: Socket, flags: DaemonFlags): Promise<ExitCode> {
+  const checked = new AbortController();
+  const wrong = delay(checkAfterMs, undefined, { signal: checked.signal }).then(() => checkFlags(flags));
+  const ended = new Promise<void>((resolve) => {
     const end = (): void => {
-      socket.destroy();
       resolve();
     };
     socket.once('close', end);
@@ -111,6 +107,18 @@ async function relay(socket: Socket): Promise<ExitCode> {
     process.stdin.pipe(socket);
     socket.pipe(process.stdout);
   });
-  process.stdin.destroy();
+  try {
+    await Promise.race([ended, wrong.then(() => ended)]);
+  } finally {
+    checked.abort();
+    wrong.catch(() => undefined);
+    socket.destroy();
+    process.stdin.destroy();
+  }
   return exitCodes.ok;
+}
+
+async function checkFlags(flags: DaemonFlags): Promise<void> {
+  const { daemonConfig } = await import('./daemon-config.js');
+  daemonConfig(flags, process.env);
 }

@@ -4,7 +4,7 @@ import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { describeProgress } from './daemon-progress.js';
 import { describeHealth } from './describe-health.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
-import { findPaths } from './open-daemon.js';
+import { findPaths } from './find-paths.js';
 import { openRpc } from './open-rpc.js';
 import type { StatusFlags } from './program.js';
 

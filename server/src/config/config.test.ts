@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { configFromEnvironment, resolveConfig } from './config.js';
+import { configFromEnvironment, defaultFileContent, resolveConfig } from './config.js';
 
 describe('configuration', () => {
   it('row 81: the first source that says something wins', () => {
@@ -40,6 +40,32 @@ describe('configuration', () => {
     expect(() => resolveConfig({ engine: 'mock', mock: { pre_stream_error: 'sometimes' } })).toThrow(
       /configuration/,
     );
+  });
+
+  it('row 82: a model and a list of backends in one source contradict each other; between sources the stronger wins', () => {
+    const backends = [{ kind: 'mock' }];
+    expect(() => resolveConfig({ model: 'pilot', backends })).toThrow(/model: .*backends/);
+    expect(resolveConfig({ model: 'pilot' }, { backends })).toMatchObject({ model: 'pilot' });
+    expect(resolveConfig({ model: 'pilot' }, { backends }).backends).toBeUndefined();
+    expect(resolveConfig({ backends }, { model: 'pilot', engine: 'llama' })).toMatchObject({ backends });
+  });
+
+  it('row 81: an unknown kind of backend, and an unknown knob of a known one, are errors that name the place', () => {
+    expect(() => resolveConfig({ backends: [{ kind: 'steam' }] })).toThrow(/backends\.0/);
+    expect(() => resolveConfig({ backends: [{ kind: 'mock', tokenz: [] }] })).toThrow(
+      /backends\.0.*"tokenz"/,
+    );
+  });
+
+  it.each(['active_permits', 'drain_timeout_secs', 'context_size'])(
+    'row 159: zero for %s is an error that names it',
+    (key) => {
+      expect(() => resolveConfig({ [key]: 0 })).toThrow(new RegExp(key));
+    },
+  );
+
+  it('row 85: what is written at the first start is what holds without it', () => {
+    expect(resolveConfig(defaultFileContent())).toEqual(resolveConfig());
   });
 
   it('reads the environment, where empty means unset', () => {

@@ -1,54 +1,84 @@
 import { z } from 'zod';
 import { StartupError } from '../lock/startup-error.js';
+import type { ConfigInput } from './config-file.js';
 
 /**
  * Everything that can be set about a daemon, from one schema. Sources, strongest first: command line,
  * environment, file, default (row 81). Names are those of the file; the command line writes them with dashes.
  */
 
-const seconds = z.number().min(0).max(86_400);
 const name = z.string().min(1);
+/** A limit: it has a value above zero (row 159). */
+const seconds = z.number().positive().max(86_400);
+/** A duration that zero switches off, or makes immediate. */
+const secondsOrNone = z.number().min(0).max(86_400);
+const contextSize = z.int().min(64).max(1_048_576);
+
+const mockKnobs = {
+  tokens: z.array(z.string()).optional(),
+  token_delay_ms: z.number().min(0).optional(),
+  mid_stream_drop_after: z.int().min(0).optional(),
+  pre_stream_error: z.enum(['not_ready', 'invalid_request', 'unavailable', 'internal']).optional(),
+  ready_after_ms: z.number().min(-1).optional(),
+  name: name.optional(),
+};
 
 const mockOptionsSchema = z
-  .strictObject({
-    tokens: z.array(z.string()).optional(),
-    token_delay_ms: z.number().min(0).optional(),
-    mid_stream_drop_after: z.int().min(0).optional(),
-    pre_stream_error: z.enum(['not_ready', 'invalid_request', 'unavailable', 'internal']).optional(),
-    ready_after_ms: z.number().min(-1).optional(),
-    name: name.optional(),
-  })
+  .strictObject(mockKnobs)
   .meta({ description: 'The knobs of the mock engine (row 78).' });
+
+const backendSchema = z.discriminatedUnion(
+  'kind',
+  [
+    z.strictObject({
+      kind: z.literal('llama'),
+      name: name.optional(),
+      model: name,
+      context_size: contextSize.optional(),
+    }),
+    z.strictObject({ kind: z.literal('mock'), ...mockKnobs }),
+  ],
+  { error: 'must be "llama" or "mock"' },
+);
 
 export const configSchema = z.strictObject({
   runtime_dir: name.optional(),
   model: name.optional(),
+  /** What generates, in priority order; in place of `model`, `engine` and `mock` (row 82). */
+  backends: z.array(backendSchema).min(1).max(16).optional(),
   engine: z.enum(['llama', 'mock']).default('llama'),
   /** One mock engine, or several in priority order. */
   mock: z
     .union([mockOptionsSchema, z.array(mockOptionsSchema).min(1)], {
-      error: `must be an object with any of ${Object.keys(mockOptionsSchema.shape).join(', ')}, or an array of such`,
+      error: `must be an object with any of ${Object.keys(mockKnobs).join(', ')}, or an array of such`,
     })
     .optional(),
   tcp: name.optional(),
   tcp_key_env: name.optional(),
   tcp_allow_remote: z.boolean().default(false),
   active_permits: z.int().min(1).max(64).default(1),
+  /** 0: nobody waits. */
   queue_depth: z.int().min(0).max(4096).default(10),
-  ready_timeout_secs: seconds.default(30),
+  /** 0: for ever. */
+  ready_timeout_secs: secondsOrNone.default(30),
   /** 0 switches the bound off. */
-  write_timeout_secs: seconds.default(60),
+  write_timeout_secs: secondsOrNone.default(60),
   drain_timeout_secs: seconds.default(10),
   /** How long a sidecar outlives its editor when nobody else is connected. */
-  linger_secs: seconds.default(5),
-  context_size: z.int().min(64).max(1_048_576).optional(),
+  linger_secs: secondsOrNone.default(5),
+  context_size: contextSize.optional(),
   log_dir: name.optional(),
 });
 
 export type Config = z.output<typeof configSchema>;
 export type MockConfig = z.output<typeof mockOptionsSchema>;
-/** Values of one source, not yet checked. */
-export type ConfigInput = Readonly<Record<string, unknown>>;
+export type BackendConfig = z.output<typeof backendSchema>;
+
+/** What the default file says when it is first written: the figures, but not the choice of a model. */
+export function defaultFileContent(): ConfigInput {
+  const { engine: _engine, ...figures } = configSchema.parse({});
+  return figures;
+}
 
 /** Environment variables and the keys that they set. */
 export const environmentKeys = {
@@ -68,21 +98,40 @@ export function configFromEnvironment(env: NodeJS.ProcessEnv): ConfigInput {
 /**
  * Merges the sources, strongest first, and checks the whole.
  *
+ * `backends` and the keys that it stands for displace each other between sources: a flag `--model` is stronger than
+ * a list in the file. Within one source they contradict each other (row 82).
+ *
  * @throws StartupError `config` that names every wrong or unknown key at once (rows 160, 161).
  */
 export function resolveConfig(...sources: readonly ConfigInput[]): Config {
-  const merged: Record<string, unknown> = {};
+  const values = new Map<string, unknown>();
   for (const source of sources.toReversed()) {
+    if (source['backends'] !== undefined) for (const key of insteadOfBackends) values.delete(key);
+    else if (insteadOfBackends.some((key) => source[key] !== undefined)) values.delete('backends');
     for (const [key, value] of Object.entries(source)) {
-      if (value !== undefined) merged[key] = value;
+      if (value !== undefined) values.set(key, value);
     }
   }
+  const merged: ConfigInput = Object.fromEntries(values);
   const result = configSchema.safeParse(merged);
-  const problems = result.success ? contradictions(result.data) : result.error.issues.map(describe);
+  const problems = [
+    ...(result.success ? contradictions(result.data) : result.error.issues.map(describe)),
+    ...twoChoices(merged),
+  ];
   if (problems.length > 0 || !result.success) {
     throw new StartupError('config', `configuration: ${problems.join('; ')}`);
   }
   return result.data;
+}
+
+/** Keys that say what generates where `backends` does not. */
+const insteadOfBackends = ['model', 'engine', 'mock', 'context_size'] as const;
+
+function twoChoices(merged: ConfigInput): readonly string[] {
+  if (merged['backends'] === undefined) return [];
+  return insteadOfBackends
+    .filter((key) => merged[key] !== undefined)
+    .map((key) => `${key}: cannot stand beside backends; give one of the two`);
 }
 
 function contradictions(config: Config): string[] {
@@ -100,7 +149,10 @@ function contradictions(config: Config): string[] {
 }
 
 function describe(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'unrecognized_keys')
-    return `unknown key ${issue.keys.map((key) => `"${key}"`).join(', ')}`;
-  return `${issue.path.map(String).join('.')}: ${issue.message}`;
+  const place = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.keys.map((key) => `"${key}"`).join(', ');
+    return place === '' ? `unknown key ${keys}` : `${place}: unknown key ${keys}`;
+  }
+  return `${place}: ${issue.message}`;
 }

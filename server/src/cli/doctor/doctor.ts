@@ -1,5 +1,5 @@
 import { type ExitCode, exitCodes } from '../exit-codes.js';
-import { findPaths } from '../open-daemon.js';
+import { findPaths } from '../find-paths.js';
 import type { DoctorFlags } from '../program.js';
 import type { Finding } from './finding.js';
 import { lookAtDaemon } from './look-at-daemon.js';
