@@ -30,16 +30,15 @@ export async function ask(sidecar: Sidecar, given?: string): Promise<void> {
 
   // Not before the question is there: a sidecar may have come and gone meanwhile.
   const connection = sidecar.connection();
-  const document = await workspace.openTextDocument({
-    language: 'markdown',
-    content: askHead(question, model),
-  });
+  // Empty, and filled once it is shown: VS Code opens a tab of its own for text that is nowhere to be seen.
+  const document = await workspace.openTextDocument({ language: 'markdown' });
   await window.showTextDocument(document, { viewColumn: ViewColumn.Beside, preview: false });
   const stop = new AbortController();
   const pump = textPump(
     (text) => append(document, text),
     () => stop.abort(),
   );
+  pump.push(askHead(question, model));
   const request = {
     model: model.id,
     messages: [{ role: 'user' as const, content: question }],

@@ -78,6 +78,7 @@ describe('Ask…', () => {
     await expect.poll(async () => (await answerLines()).length, { timeout: 30_000 }).toBeGreaterThan(0);
     await workbench.toast('asking').waitFor({ state: 'detached' });
     await workbench.shot('ask');
+    expect(await workbench.page.locator('.tab').filter({ hasText: 'Write a function' }).count()).toBe(1);
   });
 });
 
