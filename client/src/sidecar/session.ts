@@ -11,7 +11,7 @@ import {
   type Health,
   type StreamInfo,
 } from '@hearth/protocol';
-import type { LogOutputChannel } from 'vscode';
+import { LogLevel, type LogOutputChannel } from 'vscode';
 import {
   CancellationTokenSource,
   CloseAction,
@@ -131,6 +131,7 @@ function makeClient(child: SidecarChild, log: LogOutputChannel, middleware: Midd
     ],
     textSynchronization: { delayOpenNotifications: true },
     outputChannel: log,
+    traceOutputChannel: neverTracing(log),
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     initializationFailedHandler: () => false,
     errorHandler: {
@@ -139,6 +140,18 @@ function makeClient(child: SidecarChild, log: LogOutputChannel, middleware: Midd
     },
     middleware,
   });
+}
+
+/**
+ * `log` as a channel that never traces. At the trace level, and with a setting that we do not declare, the client
+ * would write whole messages there, and messages hold what people type.
+ */
+function neverTracing(log: LogOutputChannel): LogOutputChannel {
+  return Object.create(log, {
+    logLevel: { value: LogLevel.Info },
+    onDidChangeLogLevel: { value: () => ({ dispose: () => undefined }) },
+    trace: { value: () => undefined },
+  }) as LogOutputChannel;
 }
 
 /** Numbers progress tokens, so that no two generations of this editor share one. */
