@@ -96,12 +96,8 @@ async function main(args) {
  */
 function tool(program, args, onLine) {
   const all = [inRoot('node_modules', program), ...args];
-  return run(process.execPath, all, {
-    cwd: root,
-    signal,
-    keep: Infinity,
-    ...(onLine === undefined ? {} : { onLine }),
-  });
+  const env = { ...process.env, ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1' }) };
+  return run(process.execPath, all, { cwd: root, env, signal, keep: Infinity, ...(onLine && { onLine }) });
 }
 
 /**

@@ -33,12 +33,16 @@ const permits = '4';
 export async function startSidecar({ runtimeDir, signal, note }) {
   const where = runtimeDir === undefined ? [] : ['--runtime-dir', path.resolve(runtimeDir)];
   signal?.throwIfAborted();
-  const child = spawn(process.execPath, [inRoot('server/bin/hearth.mjs'), 'serve', '--active-permits', permits, ...where], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, so that Ctrl-C reaches it through us, in order.
-    detached: true,
-  });
+  const child = spawn(
+    process.execPath,
+    [inRoot('server/bin/hearth.mjs'), 'serve', '--active-permits', permits, ...where],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own, so that Ctrl-C reaches it through us, in order.
+      detached: true,
+    },
+  );
   let said = '';
   /** @type {Promise<number | null>} */
   const exit = new Promise((resolve) => {
