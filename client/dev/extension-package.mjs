@@ -54,9 +54,8 @@ function stage(folder, { complete }) {
   for (const field of ofTheRepository) delete manifest[field];
   writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
 
-  const bundles = readdirSync(inRoot('dist')).filter((name) => /\.[cm]js(\.map)?$/.test(name));
-  if (!bundles.includes('extension.cjs')) throw new Failure('dist/ is not built. Run: npm run build');
-  const wanted = complete ? bundles.filter((name) => !name.endsWith('.map')) : bundles;
+  const bundles = builtFiles();
+  const wanted = complete ? bundles : bundles.flatMap((name) => [name, `${name}.map`]);
   const rest = [
     'media',
     'server/models',
@@ -70,6 +69,17 @@ function stage(folder, { complete }) {
     if (existsSync(inRoot(place))) cpSync(inRoot(place), path.join(folder, place), { recursive: true });
   }
   if (complete) copyPackages(path.join(folder, 'dist'));
+}
+
+/** The bundles and the chunks that they lead to. Chunks of earlier builds may lie beside them. */
+function builtFiles() {
+  const files = ['extension.cjs', 'sidecar.mjs', 'engine-worker.mjs'];
+  for (const name of files) {
+    if (!existsSync(inRoot('dist', name))) throw new Failure(`dist/${name} is missing. Run: npm run build`);
+    const chunks = readFileSync(inRoot('dist', name), 'utf8').match(/chunk-[A-Z0-9]+\.mjs(?=["'])/g) ?? [];
+    files.push(...new Set(chunks.filter((chunk) => !files.includes(chunk))));
+  }
+  return files;
 }
 
 /** @param {string} folder where node_modules is to be */
