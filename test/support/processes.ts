@@ -90,7 +90,8 @@ export async function allGone(
   );
 }
 
-function commandLine(pid: number): string {
+/** The command line of a process, its arguments joined by spaces; empty where there is no such process. */
+export function commandLine(pid: number): string {
   try {
     return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
   } catch {

@@ -1,11 +1,10 @@
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { DoneFrame, Health } from '@hearth/protocol';
 import { connect as connectClient } from '@hearth/protocol/node';
 import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
-import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
+import { askHealth, readyEntry, runCommand } from './hearth-page.js';
 
 /** Hearth as a person meets it: the real engine and the embedded model, in a real VS Code. One workbench for all. */
 
@@ -155,24 +154,12 @@ describe('a sidecar that is killed', () => {
   });
 });
 
-/** The status bar entry of Hearth, when it says that a model is ready. */
 function ready(): Locator {
-  const flame = workbench.page.locator('.codicon-flame');
-  return workbench.page.locator('.statusbar-item').filter({ has: flame }).first();
+  return readyEntry(workbench.page);
 }
 
-/** Runs a command by its whole title; several may begin alike. */
-async function run(title: string): Promise<void> {
-  const { page } = workbench;
-  await page.keyboard.press('F1');
-  const input = page.locator('.quick-input-widget .quick-input-box input').first();
-  await input.waitFor({ state: 'visible' });
-  await input.fill(`>${title}`);
-  const row = page.locator('.quick-input-list .monaco-list-row');
-  await row
-    .filter({ has: page.getByText(title, { exact: true }) })
-    .first()
-    .click();
+function run(title: string): Promise<void> {
+  return runCommand(workbench.page, title);
 }
 
 /** Types one beginning after the other until the model has something to say to one. */
@@ -216,20 +203,8 @@ async function untilCancelled(generate: () => Promise<DoneFrame>): Promise<DoneF
   }
 }
 
-/** Asks the daemon itself. */
-async function health(): Promise<Health> {
-  const socket = connect(join(workbench.editor.runtimeDirectory, 'rpc.sock'));
-  const connection = createMessageConnection(
-    new StreamMessageReader(socket),
-    new StreamMessageWriter(socket),
-  );
-  connection.listen();
-  try {
-    return await connection.sendRequest<Health>('hearth/health');
-  } finally {
-    connection.dispose();
-    socket.destroy();
-  }
+function health(): Promise<Health> {
+  return askHealth(workbench.editor.runtimeDirectory);
 }
 
 /** Takes a picture of the workbench if this test fails. */

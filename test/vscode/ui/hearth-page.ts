@@ -1,0 +1,40 @@
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { Health } from '@hearth/protocol';
+import type { Locator, Page } from 'playwright-core';
+import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
+
+/** The status bar entry of Hearth, when it says that a model is ready. */
+export function readyEntry(page: Page): Locator {
+  const flame = page.locator('.codicon-flame');
+  return page.locator('.statusbar-item').filter({ has: flame }).first();
+}
+
+/** Runs a command by its whole title; several may begin alike. */
+export async function runCommand(page: Page, title: string): Promise<void> {
+  await page.keyboard.press('F1');
+  const input = page.locator('.quick-input-widget .quick-input-box input').first();
+  await input.waitFor({ state: 'visible' });
+  await input.fill(`>${title}`);
+  const row = page.locator('.quick-input-list .monaco-list-row');
+  await row
+    .filter({ has: page.getByText(title, { exact: true }) })
+    .first()
+    .click();
+}
+
+/** Asks the daemon of a runtime directory itself. */
+export async function askHealth(runtimeDirectory: string): Promise<Health> {
+  const socket = connect(join(runtimeDirectory, 'rpc.sock'));
+  const connection = createMessageConnection(
+    new StreamMessageReader(socket),
+    new StreamMessageWriter(socket),
+  );
+  connection.listen();
+  try {
+    return await connection.sendRequest<Health>('hearth/health');
+  } finally {
+    connection.dispose();
+    socket.destroy();
+  }
+}
