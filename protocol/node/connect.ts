@@ -4,13 +4,22 @@ import type { AuthFrame } from '../src/auth.js';
 import { encodeFrameBytes } from '../src/ndjson.js';
 import { dial } from './dial.js';
 import type { Address, DialOptions } from './dial.js';
+import { resendingClient } from './resending.js';
 import { socketTransport } from './socket-transport.js';
 
 /** Where to connect. `key` is sent as the first frame of a TCP connection; a Unix socket needs none. */
 export type Endpoint =
   { readonly path: string } | { readonly host: string; readonly port: number; readonly key?: string };
 
-export interface ConnectOptions extends DialOptions, ClientOptions {}
+export interface ConnectOptions extends DialOptions, ClientOptions {
+  /**
+   * How long to try for a new connection where the present one is lost, in milliseconds. A request that had no frame
+   * of its answer by then is sent once more on the new one; one that had a frame throws {@link ConnectionLostError}.
+   * 0: no request is ever sent again.
+   * @default 10_000
+   */
+  readonly resendWithinMs?: number;
+}
 
 /**
  * Connects to a daemon's inference socket. While the daemon is not there or not ready, which is the same to a
@@ -33,6 +42,13 @@ export interface ConnectOptions extends DialOptions, ClientOptions {}
  * @throws the signal's reason when it was aborted.
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<HearthClient> {
+  const { resendWithinMs: timeoutMs = 10_000, signal: _firstOnly, ...rest } = options;
+  const client = await open(endpoint, options);
+  if (timeoutMs === 0) return client;
+  return resendingClient(client, (signal) => open(endpoint, { ...rest, signal, timeoutMs }));
+}
+
+async function open(endpoint: Endpoint, options: ConnectOptions): Promise<HearthClient> {
   const transport = socketTransport(await dial(addressOf(endpoint), options));
   const client = createClient(transport, options);
   if (!('path' in endpoint) && endpoint.key !== undefined) {

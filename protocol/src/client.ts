@@ -13,7 +13,7 @@ import type { GenerateRequestInput } from './request.js';
  *
  * Failure: the daemon's own `error` frames are {@link HearthError}s. A connection that ends before an answer has
  * its terminal frame is a {@link ConnectionLostError}, for every request in flight on it. Nothing is ever sent
- * again by itself: whether to ask anew is the caller's decision.
+ * again here: whether to ask anew is for whoever has the connection, such as `connect` in protocol/node.
  */
 
 /** A connection as the client needs it. */
@@ -112,6 +112,7 @@ export function createClient(transport: Transport, options: ClientOptions = {}):
     if (state.kind === 'closed') return;
     state = { kind: 'closed', cause };
     for (const [id, flight] of flights) flight.queue.fail(causeFor(id, cause));
+    flights.clear();
     transport.close();
   }
 
@@ -207,11 +208,17 @@ export function createClient(transport: Transport, options: ClientOptions = {}):
     }
   }
 
+  void receive();
+  return clientOf(frames, () => close());
+}
+
+/** A client that has only its frames and its end: the rest of {@link HearthClient} follows from them. */
+export function clientOf(frames: HearthClient['frames'], close: () => void): HearthClient {
   async function* generate(
     request: GenerateRequestInput,
-    requestOptions?: RequestOptions,
+    options?: RequestOptions,
   ): AsyncGenerator<string, DoneFrame, void> {
-    for await (const frame of frames(request, requestOptions)) {
+    for await (const frame of frames(request, options)) {
       if (frame.type === 'token') yield frame.content;
       if (frame.type === 'done') return frame;
       if (frame.type === 'error') throw errorOf(frame);
@@ -219,19 +226,15 @@ export function createClient(transport: Transport, options: ClientOptions = {}):
     throw new ProtocolError('The answer ended without its terminal frame.');
   }
 
-  async function complete(
-    request: GenerateRequestInput,
-    requestOptions?: RequestOptions,
-  ): Promise<DoneFrame> {
-    const pieces = generate(request, requestOptions);
+  async function complete(request: GenerateRequestInput, options?: RequestOptions): Promise<DoneFrame> {
+    const pieces = generate(request, options);
     for (;;) {
       const piece = await pieces.next();
       if (piece.done === true) return piece.value;
     }
   }
 
-  void receive();
-  return { frames, generate, complete, close: () => close() };
+  return { frames, generate, complete, close };
 }
 
 /** The error that an `error` frame tells of. */

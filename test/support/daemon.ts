@@ -105,9 +105,9 @@ export class HearthProcess {
   #stderr = '';
   #onOutput: (() => void)[] = [];
 
-  constructor(home: Home, args: readonly string[], env: Readonly<Record<string, string>>) {
+  constructor(home: Home, args: readonly string[], env: Readonly<Record<string, string>>, script = hearth) {
     this.home = home;
-    this.child = spawn(process.execPath, [hearth, ...args], {
+    this.child = spawn(process.execPath, [script, ...args], {
       cwd: home.home,
       env,
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -247,13 +247,15 @@ export interface ServeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A home of an earlier process. Default: a new one. */
   readonly home?: Home;
+  /** Another build's entry. Default: this build's. */
+  readonly script?: string;
 }
 
 /** Starts processes and answers for their end. */
 export interface Scope {
   makeHome(): Home;
   /** Runs `hearth` with these arguments exactly. */
-  run(args: readonly string[], options?: Pick<ServeOptions, 'env' | 'home'>): HearthProcess;
+  run(args: readonly string[], options?: Pick<ServeOptions, 'env' | 'home' | 'script'>): HearthProcess;
   /** Runs `hearth serve` and does not wait. */
   spawnServe(options?: ServeOptions): HearthProcess;
   /** Runs `hearth serve` and waits until it serves. */
@@ -287,7 +289,7 @@ export function hearthScope(lasts: 'test' | 'file'): Scope {
   };
   const run: Scope['run'] = (args, options = {}) => {
     const home = options.home ?? makeHome();
-    const started = new HearthProcess(home, args, home.environment(options.env));
+    const started = new HearthProcess(home, args, home.environment(options.env), options.script);
     running.push(started);
     return started;
   };

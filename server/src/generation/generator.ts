@@ -53,6 +53,8 @@ export async function* generate(
       yield cancelledInQueue(parts.now() - arrivedAt);
       return;
     }
+    // It may have been revoked between its grant and this line, when nobody listened yet.
+    if (permit.revoked.aborted) cancel();
     permit.revoked.addEventListener('abort', cancel, { once: true });
     const timing = { arrivedAt, queueMs: Math.round(permit.waitedMs) };
     for await (const event of run(parts, resolved, request, reqId, stream, timing)) {
