@@ -32,6 +32,7 @@ export const activityEventSchema = z.discriminatedUnion('msg', [
     peer_pid: count.optional(),
   }),
   z.object({ msg: z.literal('connection_closed'), transport, requests: count }),
+  z.object({ msg: z.literal('connections_shed'), count, limit: count }),
   z.object({
     msg: z.literal('request_done'),
     req_id: requestId,

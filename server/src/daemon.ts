@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
@@ -14,6 +14,7 @@ import {
 } from '@hearth/protocol';
 import { Admission, systemClock } from './admission/admission.js';
 import type { Config } from './config/config.js';
+import { connectionBudget, ShedReport } from './connections/connection-budget.js';
 import { readPeerCredentials } from './connections/peer-credentials.js';
 import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from './daemon-api.js';
 import { serveAdmin } from './endpoints/admin/admin-endpoint.js';
@@ -37,7 +38,7 @@ import { thisBuild, version } from './version.js';
 /** How long a request of each class waits for its turn, in milliseconds: a stale keystroke is of no use. */
 const patienceMs = { interactive: 2000, chat: 120_000 };
 
-/** Connections that one server holds at once; one more is dropped by the kernel's side of Node. */
+/** Connections of all kinds that are held at once; fewer where descriptors are short (row 165). */
 const maxConnections = 256;
 
 export interface DaemonParts {
@@ -54,7 +55,6 @@ export interface DaemonParts {
 
 /** Something that listens. */
 interface Listener {
-  readonly server: Server;
   close(): Promise<void>;
 }
 
@@ -83,6 +83,13 @@ export class Daemon implements DaemonApi {
   readonly #stopping = new AbortController();
   readonly #hasten = new AbortController();
   readonly #startedAt = performance.now();
+  readonly #mostConnections = connectionBudget(maxConnections);
+  readonly #shed = new ShedReport(
+    (count) => {
+      this.#record('warn', 'connections', { msg: 'connections_shed', count, limit: this.#mostConnections });
+    },
+    () => performance.now(),
+  );
   #state: Health['state'] = 'starting';
   #whenUnused: (() => void)[] = [];
   #problem: string | undefined;
@@ -131,13 +138,11 @@ export class Daemon implements DaemonApi {
   async start(): Promise<void> {
     const { config, paths, lock, log, engines } = this.#parts;
     log.record('info', 'daemon', { msg: 'daemon_started', pid: process.pid, version });
-    const ours = { lock, mode: 0o600 } as const;
-    this.#listeners.push(
-      await bindSocket({ ...ours, path: paths.admin, onConnection: (socket) => this.#onAdmin(socket) }),
-    );
-    this.#listeners.push(
-      await bindSocket({ ...ours, path: paths.rpc, onConnection: (socket) => this.#onRpc(socket) }),
-    );
+    const ours = { lock, mode: 0o600, onAcceptError: (): void => this.#shed.add() } as const;
+    const onAdmin = this.#unlessFull((socket) => this.#onAdmin(socket));
+    this.#listeners.push(await bindSocket({ ...ours, path: paths.admin, onConnection: onAdmin }));
+    const onRpc = this.#unlessFull((socket) => this.#onRpc(socket));
+    this.#listeners.push(await bindSocket({ ...ours, path: paths.rpc, onConnection: onRpc }));
     this.#setState('loading');
     for (const engine of engines) this.#follow(engine);
     for (const engine of engines) engine.start();
@@ -309,7 +314,7 @@ export class Daemon implements DaemonApi {
         allowNonLoopback: config.tcp_allow_remote,
         hasKey: tcpKey !== undefined,
         allowHalfOpen: true,
-        onConnection: (socket) => this.#onInference(socket, 'tcp'),
+        onConnection: this.#unlessFull((socket) => this.#onInference(socket, 'tcp')),
       });
       this.#listeners.push(tcp);
       const { host, family, port } = tcp.address;
@@ -322,11 +327,27 @@ export class Daemon implements DaemonApi {
       path: paths.inference,
       mode: 0o660,
       allowHalfOpen: true,
-      onConnection: (socket) => this.#onInference(socket, process.platform === 'win32' ? 'pipe' : 'unix'),
+      onConnection: this.#unlessFull((socket) =>
+        this.#onInference(socket, process.platform === 'win32' ? 'pipe' : 'unix'),
+      ),
+      onAcceptError: () => this.#shed.add(),
     });
     this.#listeners.push(unix);
-    for (const listener of this.#listeners) listener.server.maxConnections = maxConnections;
     this.#inferenceBound = true;
+  }
+
+  /** Turns a connection away where there are too many, and where the daemon is ending (row 148). */
+  #unlessFull(serve: (socket: Socket) => void): (socket: Socket) => void {
+    return (socket) => {
+      const isFull = this.#sockets.size + this.#adminSockets.size >= this.#mostConnections;
+      if (!isFull && !this.#stopping.signal.aborted) {
+        serve(socket);
+        return;
+      }
+      socket.on('error', () => undefined);
+      socket.destroy();
+      if (isFull) this.#shed.add();
+    };
   }
 
   #onInference(socket: Socket, transport: 'unix' | 'pipe' | 'tcp'): void {

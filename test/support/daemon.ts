@@ -105,9 +105,18 @@ export class HearthProcess {
   #stderr = '';
   #onOutput: (() => void)[] = [];
 
-  constructor(home: Home, args: readonly string[], env: Readonly<Record<string, string>>, script = hearth) {
+  constructor(
+    home: Home,
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    { script = hearth, descriptors }: Pick<ServeOptions, 'script' | 'descriptors'> = {},
+  ) {
     this.home = home;
-    this.child = spawn(process.execPath, [script, ...args], {
+    const command = [process.execPath, script, ...args];
+    // A limit can only be set before the program begins: Node raises what it may raise as it starts.
+    const limited = ['sh', '-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...command];
+    const [program = '', ...rest] = descriptors === undefined ? command : limited;
+    this.child = spawn(program, rest, {
       cwd: home.home,
       env,
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -249,13 +258,18 @@ export interface ServeOptions {
   readonly home?: Home;
   /** Another build's entry. Default: this build's. */
   readonly script?: string;
+  /** Most descriptors that the process may have open. Default: whatever there is. */
+  readonly descriptors?: number;
 }
 
 /** Starts processes and answers for their end. */
 export interface Scope {
   makeHome(): Home;
   /** Runs `hearth` with these arguments exactly. */
-  run(args: readonly string[], options?: Pick<ServeOptions, 'env' | 'home' | 'script'>): HearthProcess;
+  run(
+    args: readonly string[],
+    options?: Pick<ServeOptions, 'env' | 'home' | 'script' | 'descriptors'>,
+  ): HearthProcess;
   /** Runs `hearth serve` and does not wait. */
   spawnServe(options?: ServeOptions): HearthProcess;
   /** Runs `hearth serve` and waits until it serves. */
@@ -289,7 +303,7 @@ export function hearthScope(lasts: 'test' | 'file'): Scope {
   };
   const run: Scope['run'] = (args, options = {}) => {
     const home = options.home ?? makeHome();
-    const started = new HearthProcess(home, args, home.environment(options.env), options.script);
+    const started = new HearthProcess(home, args, home.environment(options.env), options);
     running.push(started);
     return started;
   };
@@ -305,7 +319,13 @@ export function hearthScope(lasts: 'test' | 'file'): Scope {
       ...engine,
       ...(options.args ?? []),
     ];
-    return run(args, { home, ...(options.env === undefined ? {} : { env: options.env }) });
+    const { env, script, descriptors } = options;
+    return run(args, {
+      home,
+      ...(env === undefined ? {} : { env }),
+      ...(script === undefined ? {} : { script }),
+      ...(descriptors === undefined ? {} : { descriptors }),
+    });
   };
   return {
     makeHome,
