@@ -1,5 +1,12 @@
 import type { EventEmitter } from 'node:events';
-import type { BackendState, LoadPhase, ModelInfo, ResolvedGeneration, StopReason, Usage } from '@hearth/protocol';
+import type {
+  BackendState,
+  LoadPhase,
+  ModelInfo,
+  ResolvedGeneration,
+  StopReason,
+  Usage,
+} from '@hearth/protocol';
 
 /**
  * The Engine port: what the router needs of anything that can generate text.
@@ -54,7 +61,8 @@ export type EngineChunk =
   | { readonly kind: 'done'; readonly stopReason: StopReason; readonly usage: Usage };
 
 /** Why an engine could not serve. Only `invalid_request` is the client's doing (row 76). */
-export type EngineFailureKind = 'not_ready' | 'invalid_request' | 'unavailable' | 'internal' | 'crashed' | 'hung';
+export type EngineFailureKind =
+  'not_ready' | 'invalid_request' | 'unavailable' | 'internal' | 'crashed' | 'hung';
 
 /** An engine's failure, before the router gives it a wire code. `message` holds no content and no path. */
 export class EngineFailure extends Error {

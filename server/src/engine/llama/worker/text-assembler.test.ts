@@ -36,6 +36,13 @@ test('however the bytes of a text are cut into tokens, the text comes whole and 
   );
 });
 
+test('a long run of characters that every token cuts in two comes whole', () => {
+  for (const length of [8, 40, 200]) {
+    const text = `|${'𐀀'.repeat(length)}|`;
+    expect(assemble(cut(Buffer.from(text), [2])).text).toBe(text);
+  }
+});
+
 test('an unfinished character at the end is left out', () => {
   const bytes = Buffer.from('ab😀').subarray(0, -1);
   expect(assemble(cut(bytes, [1])).text).toBe('ab');

@@ -55,12 +55,16 @@ export async function loadAddonDriver(
         complaints.hear(message);
       },
     });
+    let isLoaded = false;
     const model = await llama.loadModel({
       modelPath: order.path,
       onLoadProgress: (progress) => {
+        // The library may still tell of a load that it has ended.
+        if (isLoaded) return;
         report({ phase: 'mmap', progress: Math.min(1, Math.max(0, progress)) });
       },
     });
+    isLoaded = true;
     report({ phase: 'kv_cache' });
     const context = await model.createContext({
       sequences: order.sequences,
