@@ -16,6 +16,10 @@ describe('the state that a health amounts to', () => {
     expect(stateOfHealth(testHealth({ state }, { state: 'loading' }))).toEqual(state);
   });
 
+  it('is still loading while the model is there and the sockets are not', () => {
+    expect(stateOfHealth(testHealth({}, { state: 'loading' })).kind).toBe('loading');
+  });
+
   it('is ready as long as one of several backends is', () => {
     const [ready] = testHealth().backends;
     const failed = testHealth({ name: 'b', state: { kind: 'failed', code: 'internal', reason: 'x' } })

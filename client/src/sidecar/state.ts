@@ -20,10 +20,15 @@ export function stateOfHealth(health: Health): SidecarState {
   const states = health.backends.map(stateOfBackend);
   for (const kind of ['ready', 'loading', 'starting', 'restarting', 'failed'] as const) {
     const found = states.find((state) => state.kind === kind);
-    if (found !== undefined) return found;
+    if (found !== undefined) return isOpening(found, health) ? { kind: 'loading', phase: 'kv_cache' } : found;
   }
   if (health.state !== 'failed') return { kind: 'starting' };
-  return { kind: 'failed', reason: 'No backend could start.' };
+  return { kind: 'failed', reason: health.problem ?? 'No backend could start.' };
+}
+
+/** Whether the model is there and the sidecar has yet to open its sockets: a moment in which it serves nobody. */
+function isOpening(found: SidecarState, health: Health): boolean {
+  return found.kind === 'ready' && (health.state === 'loading' || health.state === 'starting');
 }
 
 function stateOfBackend({ state, model, tokensPerSecond }: BackendHealth): SidecarState {
