@@ -99,6 +99,8 @@ function summary(record: ActivityRecord): string {
     case 'request_oversized':
     case 'write_timeout':
       return record.transport;
+    case 'connections_shed':
+      return `${record.count} over the limit of ${record.limit}`;
     case 'daemon_started':
       return `process ${record.pid}`;
     case 'daemon_ready':
