@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '../src/client.js';
 import type { ClientOptions, HearthClient } from '../src/client.js';
 import type { AuthFrame } from '../src/auth.js';
@@ -6,6 +7,12 @@ import { dial } from './dial.js';
 import type { Address, DialOptions } from './dial.js';
 import { resendingClient } from './resending.js';
 import { socketTransport } from './socket-transport.js';
+
+/**
+ * How long to wait before a lost connection is replaced, in milliseconds. The kernel closes the sockets of a process
+ * that was killed one by one: who comes back at once can still reach its listener, and is lost again.
+ */
+const settleMs = 100;
 
 /** Where to connect. `key` is sent as the first frame of a TCP connection; a Unix socket needs none. */
 export type Endpoint =
@@ -45,7 +52,10 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions = {}):
   const { resendWithinMs: timeoutMs = 10_000, signal: _firstOnly, ...rest } = options;
   const client = await open(endpoint, options);
   if (timeoutMs === 0) return client;
-  return resendingClient(client, (signal) => open(endpoint, { ...rest, signal, timeoutMs }));
+  return resendingClient(client, async (signal) => {
+    await sleep(settleMs, undefined, { signal });
+    return open(endpoint, { ...rest, signal, timeoutMs });
+  });
 }
 
 async function open(endpoint: Endpoint, options: ConnectOptions): Promise<HearthClient> {

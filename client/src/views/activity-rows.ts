@@ -101,8 +101,6 @@ function summary(record: ActivityRecord): string {
       return record.transport;
     case 'connections_shed':
       return `${record.count} over the limit of ${record.limit}`;
-    case 'connections_shed':
-      return `${record.count} beyond ${record.limit}`;
     case 'daemon_started':
       return `process ${record.pid}`;
     case 'daemon_ready':

@@ -1,4 +1,6 @@
+import { type FSWatcher, watch } from 'node:fs';
 import type { Socket } from 'node:net';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HearthError, wireVersion } from '@hearth/protocol';
 import { readConfigFile } from '../config/config-file.js';
@@ -13,8 +15,10 @@ import type { DaemonFlags } from './program.js';
 
 /** How long a sidecar tries to become holder or relay: longer than another's drain takes by default. */
 const raceMs = 20_000;
-/** How long it waits between two tries, in milliseconds. */
-const retryMs = 25;
+/** How long it waits between two tries where nothing tells it to try earlier, in milliseconds. */
+const retryMs = 100;
+/** The same while a holder is ending: a lock that is released makes no event. */
+const handoverMs = 10;
 /** When a relay looks at its own configuration: its editor has had its first answers by then. */
 const checkAfterMs = 1000;
 
@@ -61,6 +65,7 @@ type Role =
 async function chooseRole(paths: RuntimePaths): Promise<Role> {
   const until = performance.now() + raceMs;
   const ours = thisBuild();
+  let waitMs = retryMs;
   for (;;) {
     try {
       return { kind: 'holder', lock: await takeLock(paths) };
@@ -73,8 +78,7 @@ async function chooseRole(paths: RuntimePaths): Promise<Role> {
       const { build, wireVersion: theirs } = holder.hello;
       if (isNewer(ours, build)) {
         await holder.drain();
-        // Its end was waited for, however long that took; now it is the lock's turn.
-        continue;
+        waitMs = handoverMs;
       } else if (theirs === wireVersion) {
         return { kind: 'relay', socket: holder.release() };
       } else {
@@ -85,8 +89,29 @@ async function chooseRole(paths: RuntimePaths): Promise<Role> {
         );
       }
     }
-    await delay(retryMs);
+    await socketAppears(paths.rpc, waitMs);
   }
+}
+
+/** Waits until something happens to the socket at `place`, at most `mostMs`. */
+async function socketAppears(place: string, mostMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    let watcher: FSWatcher | undefined;
+    const end = (): void => {
+      clearTimeout(timer);
+      watcher?.close();
+      resolve();
+    };
+    const timer = setTimeout(end, mostMs);
+    try {
+      watcher = watch(path.dirname(place), { persistent: false }, (_event, name) => {
+        if (name === path.basename(place)) end();
+      });
+      watcher.on('error', () => undefined);
+    } catch {
+      // A kernel that watches nothing more, or a pipe without a directory: the time does it.
+    }
+  });
 }
 
 /** Pipes until either side ends. A wrong flag ends it too, with what it says, as it would end a holder. */

@@ -1,0 +1,17 @@
+import process from 'node:process';
+
+/** `npm run bench -- NAME [flags]`: measures, and prints. */
+
+/** @type {Record<string, () => Promise<(args: string[]) => Promise<void>>>} */
+const benches = { core: async () => (await import('./core.mjs')).core };
+
+const [name = '', ...args] = process.argv.slice(2);
+const load = benches[name];
+if (load === undefined) {
+  process.stderr.write(`Which? npm run bench -- ${Object.keys(benches).join('|')} [--full] [--json FILE]\n`);
+  process.exitCode = 2;
+} else {
+  await (
+    await load()
+  )(args);
+}
