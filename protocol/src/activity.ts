@@ -33,6 +33,7 @@ export const activityEventSchema = z.discriminatedUnion('msg', [
   }),
   z.object({ msg: z.literal('connection_closed'), transport, requests: count }),
   z.object({ msg: z.literal('connections_shed'), count, limit: count }),
+  z.object({ msg: z.literal('peer_rejected'), peer_uid: count }),
   z.object({
     msg: z.literal('request_done'),
     req_id: requestId,

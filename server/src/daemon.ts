@@ -336,17 +336,20 @@ export class Daemon implements DaemonApi {
     this.#inferenceBound = true;
   }
 
-  /** Turns a connection away where there are too many, and where the daemon is ending (row 148). */
+  /** Turns a connection away where another user is at the other end, where there are too many, and in the end (row 148). */
   #unlessFull(serve: (socket: Socket) => void): (socket: Socket) => void {
     return (socket) => {
       const isFull = this.#sockets.size + this.#adminSockets.size >= this.#mostConnections;
-      if (!isFull && !this.#stopping.signal.aborted) {
+      const stranger = strangerAt(socket);
+      if (!isFull && stranger === undefined && !this.#stopping.signal.aborted) {
         serve(socket);
         return;
       }
       socket.on('error', () => undefined);
       socket.destroy();
-      if (isFull) this.#shed.add();
+      if (stranger !== undefined)
+        this.#record('warn', 'connections', { msg: 'peer_rejected', peer_uid: stranger });
+      else if (isFull) this.#shed.add();
     };
   }
 
@@ -453,6 +456,15 @@ export class Daemon implements DaemonApi {
     this.#state = state;
     this.events.emit('health');
   }
+}
+
+/**
+ * The user at the other end of a Unix socket, where the kernel says that it is neither ours nor root. The modes of
+ * directory and socket keep others out before; this holds where somebody has changed them.
+ */
+function strangerAt(socket: Socket): number | undefined {
+  const uid = readPeerCredentials(socket)?.uid;
+  return uid === undefined || uid === 0 || uid === process.getuid?.() ? undefined : uid;
 }
 
 /** What every admin frame begins with. */

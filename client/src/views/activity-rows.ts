@@ -101,6 +101,8 @@ function summary(record: ActivityRecord): string {
       return record.transport;
     case 'connections_shed':
       return `${record.count} over the limit of ${record.limit}`;
+    case 'peer_rejected':
+      return `user ${record.peer_uid}`;
     case 'daemon_started':
       return `process ${record.pid}`;
     case 'daemon_ready':
