@@ -165,10 +165,9 @@ export const adminFrameSchema = z.union([
     /** Where the inference protocol is served over TCP, as `host:port`; only when TCP was switched on. */
     tcp: z.string().optional(),
   }),
-  z.intersection(
-    z.object({ ...adminEnvelope, status: z.literal('restarting') }),
-    loadPhaseSchema.or(z.object({})),
-  ),
+  z.intersection(z.object({ ...adminEnvelope, status: z.literal('restarting') }), loadPhaseSchema),
+  z.object({ ...adminEnvelope, status: z.literal('restarting') }),
+  z.object({ ...adminEnvelope, status: z.literal('failed'), backend: z.string(), reason: z.string() }),
   z.object({ ...adminEnvelope, status: z.literal('draining') }),
 ]);
 export type AdminFrame = z.infer<typeof adminFrameSchema>;

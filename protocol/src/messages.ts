@@ -62,6 +62,8 @@ export interface Health {
   readonly socketPath?: string;
   readonly adminSocketPath: string;
   readonly logPath: string;
+  /** The system's code for why records do not reach the activity log; absent while they do. */
+  readonly logProblem?: string;
   readonly backends: readonly BackendHealth[];
   readonly admission: {
     readonly activePermits: number;

@@ -30,7 +30,7 @@ import { bindTcp, parseTcpAddress } from './lock/bind-tcp.js';
 import type { KernelLock } from './lock/kernel-lock.js';
 import type { RuntimePaths } from './lock/runtime-directory.js';
 import type { RecordActivity } from './record-activity.js';
-import { waitForReady } from './router/ready-gate.js';
+import { NotReadyError, waitForReady } from './router/ready-gate.js';
 import { Router } from './router/router.js';
 import { StatusBoard } from './status/status-board.js';
 import { thisBuild, version } from './version.js';
@@ -140,9 +140,9 @@ export class Daemon implements DaemonApi {
     log.record('info', 'daemon', { msg: 'daemon_started', pid: process.pid, version });
     const ours = { lock, mode: 0o600, onAcceptError: (): void => this.#shed.add() } as const;
     const onAdmin = this.#unlessFull((socket) => this.#onAdmin(socket));
-    this.#listeners.push(await bindSocket({ ...ours, path: paths.admin, onConnection: onAdmin }));
+    this.#keep(await bindSocket({ ...ours, path: paths.admin, onConnection: onAdmin }));
     const onRpc = this.#unlessFull((socket) => this.#onRpc(socket));
-    this.#listeners.push(await bindSocket({ ...ours, path: paths.rpc, onConnection: onRpc }));
+    this.#keep(await bindSocket({ ...ours, path: paths.rpc, onConnection: onRpc }));
     this.#setState('loading');
     for (const engine of engines) this.#follow(engine);
     for (const engine of engines) engine.start();
@@ -188,6 +188,11 @@ export class Daemon implements DaemonApi {
     this.#setState('failed');
   }
 
+  /** Whether the end has begun, whoever began it. */
+  get isStopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
   /** Where the inference protocol is served over TCP, as `host:port`; undefined where it is not. */
   get tcpAddress(): string | undefined {
     return this.#tcp;
@@ -196,7 +201,7 @@ export class Daemon implements DaemonApi {
   health(): Health {
     const { config, paths, log, engines } = this.#parts;
     return {
-      state: this.#state,
+      state: this.#describeState(),
       version,
       pid: process.pid,
       uptimeMs: Math.round(performance.now() - this.#startedAt),
@@ -204,6 +209,7 @@ export class Daemon implements DaemonApi {
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
       adminSocketPath: paths.admin,
       logPath: log.path,
+      ...(log.problem === undefined ? {} : { logProblem: log.problem }),
       backends: engines.map((engine) => this.#describe(engine)),
       admission: {
         activePermits: config.active_permits,
@@ -303,7 +309,8 @@ export class Daemon implements DaemonApi {
     );
     await Promise.race([empty, patience]);
     this.#streams.cancelAll();
-    await empty;
+    // An engine that does not stop is stopped with its process; nobody waits for it here.
+    await Promise.race([empty, delay(1000, undefined, { ref: false })]);
   }
 
   async #openInference(): Promise<void> {
@@ -314,9 +321,9 @@ export class Daemon implements DaemonApi {
         allowNonLoopback: config.tcp_allow_remote,
         hasKey: tcpKey !== undefined,
         allowHalfOpen: true,
-        onConnection: this.#unlessFull((socket) => this.#onInference(socket, 'tcp')),
+        onConnection: this.#unlessFull((socket) => this.#onInference(socket, 'tcp'), keptForOperators),
       });
-      this.#listeners.push(tcp);
+      this.#keep(tcp);
       const { host, family, port } = tcp.address;
       this.#tcp = family === 6 ? `[${host}]:${String(port)}` : `${host}:${String(port)}`;
     }
@@ -327,19 +334,29 @@ export class Daemon implements DaemonApi {
       path: paths.inference,
       mode: 0o660,
       allowHalfOpen: true,
-      onConnection: this.#unlessFull((socket) =>
-        this.#onInference(socket, process.platform === 'win32' ? 'pipe' : 'unix'),
+      onConnection: this.#unlessFull(
+        (socket) => this.#onInference(socket, process.platform === 'win32' ? 'pipe' : 'unix'),
+        keptForOperators,
       ),
       onAcceptError: () => this.#shed.add(),
     });
-    this.#listeners.push(unix);
+    this.#keep(unix);
     this.#inferenceBound = true;
   }
 
+  /** Keeps what listens, to close it at the end; at once where the end has come meanwhile. @throws NotReadyError */
+  #keep(listener: Listener): void {
+    this.#listeners.push(listener);
+    if (!this.#stopping.signal.aborted) return;
+    void listener.close();
+    throw new NotReadyError('not ready: the daemon was told to stop while it was starting');
+  }
+
   /** Turns a connection away where another user is at the other end, where there are too many, and in the end (row 148). */
-  #unlessFull(serve: (socket: Socket) => void): (socket: Socket) => void {
+  #unlessFull(serve: (socket: Socket) => void, keptBack = 0): (socket: Socket) => void {
     return (socket) => {
-      const isFull = this.#sockets.size + this.#adminSockets.size >= this.#mostConnections;
+      const most = Math.max(1, this.#mostConnections - keptBack);
+      const isFull = this.#sockets.size + this.#adminSockets.size >= most;
       const stranger = strangerAt(socket);
       if (!isFull && stranger === undefined && !this.#stopping.signal.aborted) {
         serve(socket);
@@ -427,10 +444,24 @@ export class Daemon implements DaemonApi {
         state: state.kind,
         ...('reason' in state ? { reason: state.reason } : {}),
       });
-      // Back from a restart, of which its load phases have told.
-      const isBack = state.kind === 'ready' && this.#inferenceBound && !this.#stopping.signal.aborted;
-      if (isBack && this.#router.allReady) this.#board.publish(this.#readyFrame());
+      if (this.#inferenceBound && !this.isStopping) this.#tellChange(engine);
     });
+  }
+
+  /** What becomes of an engine that was ready once. Where it stays away for good, nothing here says `ready`. */
+  #tellChange({ name, state }: Engine): void {
+    if (this.#router.allReady) this.#board.publish(this.#readyFrame());
+    if (state.kind === 'restarting') this.#board.publish({ ...adminEnvelope, status: 'restarting' });
+    if (state.kind !== 'failed') return;
+    this.#board.publish({ ...adminEnvelope, status: 'failed', backend: name, reason: state.reason });
+  }
+
+  /** Once everything has been ready, it is as good as the best of its engines. */
+  #describeState(): Health['state'] {
+    if (this.#state !== 'ready') return this.#state;
+    const states = this.#parts.engines.map((engine) => engine.state.kind);
+    if (states.includes('ready')) return 'ready';
+    return states.every((kind) => kind === 'failed') ? 'failed' : 'loading';
   }
 
   #describe(engine: Engine): BackendHealth {
@@ -453,6 +484,8 @@ export class Daemon implements DaemonApi {
   }
 
   #setState(state: Health['state']): void {
+    // There is no way back from the end.
+    if (this.#state === 'draining') return;
     this.#state = state;
     this.events.emit('health');
   }
@@ -466,6 +499,9 @@ function strangerAt(socket: Socket): number | undefined {
   const uid = readPeerCredentials(socket)?.uid;
   return uid === undefined || uid === 0 || uid === process.getuid?.() ? undefined : uid;
 }
+
+/** Connections that clients of the inference sockets leave to editors and to whoever looks after the daemon. */
+const keptForOperators = 16;
 
 /** What every admin frame begins with. */
 const adminEnvelope = { id: 'admin', type: 'status' } as const;

@@ -10,6 +10,8 @@ export function describeProgress(frame: AdminFrame): string | undefined {
       return describePhase(frame);
     case 'ready':
       return 'ready';
+    case 'failed':
+      return `${frame.backend} failed: ${frame.reason}`;
     case 'draining':
       return 'shutting down';
     case 'capabilities':

@@ -29,7 +29,7 @@ export async function lead(flags: DaemonFlags, paths: RuntimePaths, lock: Kernel
     });
   daemon.start().catch((error: unknown) => {
     // Stays, so that the editor can ask for the reason and show it.
-    if (!stopping.signal.aborted) daemon.fail(describeFailure(error).text);
+    if (!daemon.isStopping) daemon.fail(describeFailure(error).text);
   });
   await Promise.race([stopping.done, daemon.stopped]);
   return exitCodes.ok;

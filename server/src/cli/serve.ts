@@ -29,8 +29,9 @@ export async function serve(flags: DaemonFlags): Promise<ExitCode> {
   try {
     await daemon.start();
   } catch (error) {
+    const wasStopped = daemon.isStopping;
     await daemon.stop();
-    if (stopped.signal.aborted) return exitCodes.ok;
+    if (wasStopped) return exitCodes.ok;
     throw error;
   }
   process.stdout.write(`hearth: ready\nhearth: inference socket ${paths.inference}\n`);

@@ -10,7 +10,7 @@ export interface Stopping {
   stop(): void;
 }
 
-/** SIGINT and SIGTERM drain the daemon; each further one hastens it (row 146). */
+/** SIGINT, SIGTERM and the loss of the terminal drain the daemon; each further one hastens it (row 146). */
 export function stopOnSignals(daemon: Daemon): Stopping {
   const controller = new AbortController();
   let finish: (end: Promise<void>) => void = () => undefined;
@@ -23,5 +23,6 @@ export function stopOnSignals(daemon: Daemon): Stopping {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+  process.on('SIGHUP', stop);
   return { signal: controller.signal, done, stop };
 }

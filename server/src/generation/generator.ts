@@ -10,6 +10,7 @@ import type { EngineChunk } from '../engine/engine.js';
 import type { RecordActivity } from '../record-activity.js';
 import type { Route, Router } from '../router/router.js';
 import { failureToError, isBackendFault } from './failures.js';
+import { HeldChunks } from './held-chunks.js';
 import { QueueNews } from './queue-news.js';
 import type { LiveStream, StreamRegistry } from './stream-registry.js';
 
@@ -57,7 +58,13 @@ export async function* generate(
     if (permit.revoked.aborted) cancel();
     permit.revoked.addEventListener('abort', cancel, { once: true });
     const timing = { arrivedAt, queueMs: Math.round(permit.waitedMs) };
-    for await (const event of run(parts, resolved, request, reqId, stream, timing)) {
+    const granted = permit;
+    // Cancelled while its reader stalls: it has stopped, and holds nothing any more.
+    const onStopped = (): void => {
+      granted.release();
+      parts.streams.close(stream);
+    };
+    for await (const event of run(parts, resolved, request, reqId, stream, timing, onStopped)) {
       if (event.kind === 'done') {
         finished = true;
         // The slot is free before the client can know that its request has ended.
@@ -111,25 +118,33 @@ async function* run(
   reqId: string,
   stream: LiveStream,
   timing: { readonly arrivedAt: number; readonly queueMs: number },
+  onStopped: () => void,
 ): AsyncGenerator<GenerationEvent, void, undefined> {
   const route = claim(parts, model, reqId);
   const backend = route.engine.name;
   stream.running(backend);
-  if (tellsStart === true) yield { kind: 'started', backend };
   let text = '';
   let end: DoneChunk | undefined;
   // Stays true where the consumer goes away in mid-stream, which ends this generator at a `yield`.
   let abandoned = true;
+  const chunks = new HeldChunks(route.engine.generate(resolved, stream.signal), stream.signal, () => {
+    route.settle('neutral');
+    onStopped();
+  });
   try {
-    for await (const chunk of route.engine.generate(resolved, stream.signal)) {
+    if (tellsStart === true) yield chunks.hold({ kind: 'started', backend });
+    for (;;) {
+      const chunk = await chunks.next();
+      if (chunk === undefined) break;
       if (chunk.kind === 'done') {
         end = chunk;
         break;
       }
       stream.token();
       text += chunk.text;
-      yield { kind: 'token', text: chunk.text };
+      yield chunks.hold({ kind: 'token', text: chunk.text });
     }
+    if (chunks.wasStopped) end ??= cancelledWith(stream.tokens);
     abandoned = false;
   } catch (error) {
     abandoned = false;
@@ -137,6 +152,7 @@ async function* run(
     recordFailure(parts, reqId, stream, backend, error);
     throw failureToError(error);
   } finally {
+    await chunks.stop();
     if (abandoned) {
       route.settle('neutral');
       parts.record('info', 'router', cancelledEvent(reqId, stream));
@@ -222,6 +238,11 @@ function cancelledEvent(reqId: string, stream: LiveStream) {
     completion_tokens: stream.tokens,
     ...(stream.backend === undefined ? {} : { backend: stream.backend }),
   } as const;
+}
+
+function cancelledWith(tokens: number): DoneChunk {
+  const usage = { prompt_tokens: 0, completion_tokens: tokens };
+  return { kind: 'done', stopReason: 'cancelled', usage };
 }
 
 function cancelledInQueue(waitedMs: number): GenerationEvent {

@@ -52,6 +52,7 @@ export async function bindSocket(options: BindSocketOptions): Promise<BoundSocke
   const { allowHalfOpen = false, pauseOnConnect = false } = options;
   const server = net.createServer({ allowHalfOpen, pauseOnConnect }, options.onConnection);
   await (isPipe ? listen(server, options.path) : listenWithMode(server, options.path, options.mode));
+  const identity = isPipe ? undefined : identityOf(options.path);
   server.on('error', (error) => options.onAcceptError?.(error));
 
   let closed: Promise<void> | undefined;
@@ -60,10 +61,36 @@ export async function bindSocket(options: BindSocketOptions): Promise<BoundSocke
     path: options.path,
     close: () => {
       // libuv unlinks the path that it has bound as it closes the handle.
-      closed ??= new Promise((resolve) => server.close(() => resolve()));
+      closed ??= new Promise((resolve) => {
+        const close = (): void => void server.close(() => resolve());
+        if (isPipe) close();
+        else sparingOthers(options.path, identity, close);
+      });
       return closed;
     },
   };
+}
+
+/** What lies at a path: no two files of a machine share it. Undefined where nothing does. */
+function identityOf(socketPath: string): string | undefined {
+  const found = fs.lstatSync(socketPath, { throwIfNoEntry: false, bigint: true });
+  return found === undefined ? undefined : `${found.dev}:${found.ino}:${found.birthtimeNs}`;
+}
+
+/**
+ * Closes a server without removing what another has put at its path since, which is not ours to remove: the
+ * directory may have been made anew under us. Nothing runs between the three steps.
+ */
+function sparingOthers(socketPath: string, ours: string | undefined, close: () => void): void {
+  const now = identityOf(socketPath);
+  if (now === undefined || now === ours) {
+    close();
+    return;
+  }
+  const aside = `${socketPath}.${process.pid}`;
+  fs.renameSync(socketPath, aside);
+  close();
+  fs.renameSync(aside, socketPath);
 }
 
 /**

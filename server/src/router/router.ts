@@ -74,22 +74,24 @@ export class Router {
       (candidate) => candidate.state.kind === 'ready' && mayPass(this.#breaker(candidate), now, this.#policy),
     );
     if (engine === undefined) throw noBackend();
-    this.#breakers.set(engine, onPass(this.#breaker(engine)));
-    return this.#makeRoute(engine);
+    const state = onPass(this.#breaker(engine));
+    this.#breakers.set(engine, state);
+    return this.#makeRoute(engine, state.kind === 'probing');
   }
 
   breakerOf(engine: Engine): 'closed' | 'open' | 'half_open' {
     return describeBreaker(this.#breaker(engine), this.#now(), this.#policy);
   }
 
-  #makeRoute(engine: Engine): Route {
+  #makeRoute(engine: Engine, isProbe: boolean): Route {
     let settled = false;
     return {
       engine,
       settle: (outcome) => {
         if (settled) return;
         settled = true;
-        this.#settle(engine, outcome);
+        // What became of a request from before it opened says nothing of the probe that is out.
+        if (isProbe || this.#breaker(engine).kind === 'closed') this.#settle(engine, outcome);
       },
     };
   }

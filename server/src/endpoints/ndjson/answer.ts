@@ -49,6 +49,7 @@ export class Answer {
         }
         return;
       case 'done':
+        this.end();
         await this.#send({
           id,
           type: 'done',
@@ -62,6 +63,7 @@ export class Answer {
 
   async fail(error: HearthError): Promise<void> {
     const { id, events } = this.#request;
+    this.end();
     await this.#send(events === true ? toFullErrorFrame(id, error) : toErrorFrame(id, error));
   }
 

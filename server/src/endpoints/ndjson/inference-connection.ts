@@ -1,5 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import {
   type DecodedLine,
@@ -18,6 +16,7 @@ import { watchPeerGone } from '../../connections/peer-gone.js';
 import type { DaemonApi } from '../../daemon-api.js';
 import type { RecordActivity } from '../../record-activity.js';
 import { Answer } from './answer.js';
+import { KeyGate } from './key-gate.js';
 import { lingeringClose } from './lingering-close.js';
 
 export interface InferenceConnectionOptions {
@@ -39,7 +38,7 @@ interface Flight {
   readonly done: Promise<void>;
 }
 
-/** Requests that one connection may have in flight. The next is not read before one of them has ended. */
+/** Requests that one connection may have in flight. */
 const maxInFlight = 64;
 
 /**
@@ -61,20 +60,17 @@ class InferenceConnection {
   readonly #socket: Socket;
   readonly #options: InferenceConnectionOptions;
   readonly #writer: BoundedWriter;
-  readonly #gone = new AbortController();
+  /** True once there is nobody to write to. */
+  #gone = false;
   readonly #inFlight = new Set<Flight>();
-  #awaitsKey: boolean;
   #requests = 0;
 
   constructor(socket: Socket, options: InferenceConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#awaitsKey = options.key !== undefined;
     this.#writer = new BoundedWriter(socket, { writeTimeoutMs: options.writeTimeoutMs });
-    // One listener a request in flight, and those are bounded.
-    setMaxListeners(0, this.#gone.signal);
     socket.once('close', () => {
-      this.#gone.abort();
+      this.#abandon();
     });
     // A reset connection is a gone peer: 'close' follows, and says all that there is to say.
     socket.on('error', () => undefined);
@@ -85,19 +81,24 @@ class InferenceConnection {
     const end = await this.#read();
     if (end === 'drop') this.#socket.destroy();
     if (this.#inFlight.size > 0) await this.#whileWatched(Promise.all(this.#pending()));
-    await lingeringClose(this.#socket);
+    await lingeringClose(this.#socket, this.#options.writeTimeoutMs);
     record('debug', 'connections', { msg: 'connection_closed', transport, requests: this.#requests });
   }
 
   /** Reads until the peer has said all that it will say, or said something after which nothing can be read. */
   async #read(): Promise<Next> {
     const decoder = new NdjsonDecoder();
+    const { key } = this.#options;
+    const gate = key === undefined ? undefined : new KeyGate(this.#socket, key);
     try {
       // Not destroyed at the end: a peer that has said all may still be listening.
       for await (const chunk of this.#socket.iterator({ destroyOnReturn: false })) {
-        const next = await this.#takeAll(decoder.push(chunk as Buffer));
+        const bytes = gate === undefined ? (chunk as Buffer) : gate.pass(chunk as Buffer);
+        if (bytes === undefined) return this.#rejectKey();
+        const next = await this.#takeAll(decoder.push(bytes));
         if (next !== 'read_on') return next;
       }
+      if (gate?.isOpen === false) return this.#rejectKey();
       return await this.#takeAll(decoder.end());
     } catch (error) {
       // Reading fails when the peer is gone, and then there is nobody to tell.
@@ -108,19 +109,14 @@ class InferenceConnection {
 
   async #takeAll(lines: readonly DecodedLine[]): Promise<Next> {
     for (const line of lines) {
-      const next = this.#awaitsKey ? this.#takeKey(line) : await this.#take(line);
+      const next = await this.#take(line);
       if (next !== 'read_on') return next;
     }
     return 'read_on';
   }
 
   /** A wrong key, or anything in place of a key, is answered by silence (behaviours.md 1.2). */
-  #takeKey(line: DecodedLine): Next {
-    const key = readAuthKey(line);
-    if (key !== undefined && isSameSecret(key, this.#options.key ?? '')) {
-      this.#awaitsKey = false;
-      return 'read_on';
-    }
+  #rejectKey(): Next {
     const peer = this.#socket.remoteAddress ?? 'unknown';
     this.#options.record('warn', 'connections', { msg: 'tcp_auth_rejected', peer });
     return 'drop';
@@ -164,13 +160,16 @@ class InferenceConnection {
     await this.#send(toErrorFrame(id, error));
   }
 
-  /** Runs the request beside the others of this connection; waits only where too many are in flight. */
+  /** Runs the request beside the others of this connection. One too many is refused, so that a cancel is read. */
   async #start(request: GenerateRequest): Promise<void> {
+    if (this.#inFlight.size >= maxInFlight) {
+      await this.#refuse(request.id, tooManyInFlight());
+      return;
+    }
     const cancel = new AbortController();
     const flight: Flight = { id: request.id, cancel, done: this.#run(request, cancel.signal) };
     this.#inFlight.add(flight);
     void flight.done.then(() => this.#inFlight.delete(flight));
-    if (this.#inFlight.size >= maxInFlight) await this.#whileWatched(Promise.race(this.#pending()));
   }
 
   /** Ends requests of this connection by their id. Another's are not found, like those that never were. */
@@ -184,6 +183,12 @@ class InferenceConnection {
     return [...this.#inFlight].map(({ done }) => done);
   }
 
+  /** Nobody is there any more: whatever he had asked for ends, in whatever stage it is. */
+  #abandon(): void {
+    this.#gone = true;
+    for (const { cancel } of this.#inFlight) cancel.abort();
+  }
+
   /** Waits for work while nothing is read, and so nothing but a look at the socket tells that the peer has gone. */
   async #whileWatched(work: Promise<unknown>): Promise<void> {
     const stopWatching = watchPeerGone(this.#socket, () => {
@@ -193,11 +198,10 @@ class InferenceConnection {
     stopWatching();
   }
 
-  async #run(request: GenerateRequest, cancelled: AbortSignal): Promise<void> {
+  async #run(request: GenerateRequest, signal: AbortSignal): Promise<void> {
     const { transport, client } = this.#options;
     const caller = { name: transport === 'tcp' ? 'tcp' : 'socket', client };
     const answer = new Answer(request, (frame) => this.#send(frame));
-    const signal = AbortSignal.any([this.#gone.signal, cancelled]);
     try {
       for await (const event of this.#options.daemon.generate(request, caller, signal))
         await answer.tell(event);
@@ -210,7 +214,7 @@ class InferenceConnection {
 
   /** Writes at the peer's pace. A peer that is gone, or does not read in time, takes its requests with it. */
   async #send(frame: ResponseFrame): Promise<void> {
-    if (this.#gone.signal.aborted) return;
+    if (this.#gone) return;
     try {
       await this.#writer.write(encodeFrameBytes(frame));
     } catch (error) {
@@ -219,14 +223,13 @@ class InferenceConnection {
         const { record, transport, writeTimeoutMs } = this.#options;
         record('warn', 'connections', { msg: 'write_timeout', transport, after_ms: writeTimeoutMs });
       }
-      this.#gone.abort();
+      this.#abandon();
       this.#socket.destroy();
     }
   }
 }
 
-/** Compares digests of equal length in constant time, so that the time taken tells nothing of the key. */
-function isSameSecret(given: string, right: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(right));
+function tooManyInFlight(): HearthError {
+  const text = `queue full: ${String(maxInFlight)} requests are in flight on this connection; wait for one of them`;
+  return new HearthError('queue_full', text);
 }
