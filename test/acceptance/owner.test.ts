@@ -31,7 +31,7 @@ describe('one owner', () => {
   test('a second editor is served by the first one, and the end of the first ends nothing while it is used', async () => {
     const home = hearth.makeHome();
     const mock = JSON.stringify({ tokens: ['a', 'b', 'c', 'd'], token_delay_ms: 300 });
-    const first = sidecar(home, '--mock', mock, '--linger-secs', '0');
+    const first = sidecar(home, '--mock', mock);
     const held = await health(RpcPeer.of(first));
     const second = sidecar(home);
     const relay = RpcPeer.of(second);
@@ -121,12 +121,12 @@ describe('one owner', () => {
   test('who comes at the moment of an idle end is served, by the one that ends or by the next', async () => {
     const home = hearth.makeHome();
     for (let round = 0; round < 6; round += 1) {
-      const leaving = sidecar(home, '--linger-secs', '0');
+      const leaving = sidecar(home);
       await health(RpcPeer.of(leaving));
       leaving.child.stdin?.end();
       // Beside the end, each time at another moment of it.
       await new Promise((resolve) => setTimeout(resolve, round * 10));
-      const coming = sidecar(home, '--linger-secs', '0');
+      const coming = sidecar(home);
       expect((await health(RpcPeer.of(coming))).pid).toBeGreaterThan(0);
       await endAll([coming]);
       await leaving.end();
@@ -159,7 +159,8 @@ describe('one owner', () => {
 });
 
 function flags(home: Home): readonly string[] {
-  return ['sidecar', '--runtime-dir', home.runtimeDir, '--log-dir', home.logDir, '--engine', 'mock'];
+  const places = ['--runtime-dir', home.runtimeDir, '--log-dir', home.logDir];
+  return ['sidecar', ...places, '--engine', 'mock', '--linger-secs', '0'];
 }
 
 /** This build once more, made `laterMs` later than it was. */
@@ -202,7 +203,7 @@ async function permitsInUse(home: Home): Promise<number> {
 
 /** Ends them as their editors would: by closing their input. */
 async function endAll(processes: readonly HearthProcess[]): Promise<void> {
-  for (const one of processes) one.signal('SIGTERM');
+  for (const one of processes) one.child.stdin?.end();
   const codes = await within(
     Promise.all(processes.map(async (one) => (await one.end()).code)),
     () => 'sidecars have not ended',
