@@ -223,19 +223,9 @@ async function fairness({ full }) {
   const seconds = full ? 20 : 6;
   return inPlace(async (place) => {
     // TCP, where each connection is a client of its own: here all would be one process.
-    const daemon = await place.serve({ tokens: ['a'], token_delay_ms: 5 }, [
-      '--tcp',
-      '127.0.0.1:0',
-      '--queue-depth',
-      '200',
-    ]);
-    const { stdout } = daemon;
-    let address = '';
-    for await (const chunk of stdout.iterator({ destroyOnReturn: false })) {
-      address += String(chunk);
-      if (/tcp .*:\d+/.test(address)) break;
-    }
-    const port = Number(/tcp .*:(\d+)/.exec(address)?.[1]);
+    const flags = ['--tcp', '127.0.0.1:0', '--queue-depth', '200'];
+    await place.serve({ tokens: ['a'], token_delay_ms: 5 }, flags, /inference tcp .*:\d+\n/);
+    const port = Number(/inference tcp .*:(\d+)/.exec(place.said)?.[1]);
     const net = await import('node:net');
     const served = [0, 0, 0, 0, 0];
     let isOver = false;

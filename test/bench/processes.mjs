@@ -22,6 +22,7 @@ export class Place {
     mkdirSync(this.run, { mode: 0o700 });
     this.inference = path.join(this.run, 'hearth.sock');
     this.rpc = path.join(this.run, 'rpc.sock');
+    this.said = '';
     /** @type {Set<import('node:child_process').ChildProcess>} */
     this.children = new Set();
   }
@@ -48,19 +49,24 @@ export class Place {
   }
 
   /**
-   * Runs `hearth serve` and waits until it serves.
+   * Runs `hearth serve` and waits until it has said `until`; `said` then holds what it has said so far.
    *
    * @param {Record<string, unknown>} [mock]
    * @param {string[]} [flags]
+   * @param {RegExp} [until]
    */
-  async serve(mock, flags = []) {
+  async serve(mock, flags = [], until = /ready/) {
     const child = this.start(['serve', ...flags], mock);
-    let text = '';
-    for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
-      text += String(chunk);
-      if (text.includes('ready')) return child;
-    }
-    throw new Error('the daemon ended before it was ready');
+    this.said = '';
+    const ready = new Promise((resolve, reject) => {
+      child.stdout.on('data', (chunk) => {
+        this.said += String(chunk);
+        if (until.test(this.said)) resolve(undefined);
+      });
+      child.once('exit', () => reject(new Error('the daemon ended before it was ready')));
+    });
+    await within(ready, 'a ready daemon');
+    return child;
   }
 
   /** Ends what still runs, and removes everything. */
@@ -160,7 +166,7 @@ export class Client {
     const before = this.onFrame;
     return within(
       new Promise((resolve) => {
-        this.onFrame = (frame) => {
+        this.onFrame = (/** @type {any} */ frame) => {
           before(frame);
           if (!wanted(frame)) return;
           this.onFrame = before;
