@@ -154,7 +154,8 @@ export class Daemon implements DaemonApi {
 
   /** Serves one more peer of the JSON-RPC protocol, such as the editor at the other end of stdio. */
   attachRpc(input: Readable, output: Writable): RpcConnection {
-    const connection = serveRpc(input, output, this);
+    const writeTimeoutMs = this.#parts.config.write_timeout_secs * 1000;
+    const connection = serveRpc(input, output, this, { writeTimeoutMs });
     this.#rpc.add(connection);
     this.#accepted += 1;
     void connection.closed.then(() => {
@@ -285,7 +286,7 @@ export class Daemon implements DaemonApi {
 
     await this.#finishRunning(config.drain_timeout_secs * 1000);
     // Their streams are over; what is written goes out before the end of each connection.
-    for (const connection of [...this.#rpc]) connection.dispose();
+    await Promise.all([...this.#rpc].map((connection) => connection.end()));
     for (const socket of [...this.#sockets, ...this.#adminSockets]) socket.destroySoon();
     const patience = delay(1000, undefined, { ref: false });
     await Promise.race([Promise.all(closing), patience]);

@@ -62,6 +62,15 @@ export function toResponseError(error: unknown): ResponseError<ErrorData> {
   return new ResponseError(requestFailed, message, data);
 }
 
+/**
+ * The error for a request that reached no handler, under a code of JSON-RPC's own.
+ *
+ * @param message of fixed text: what a peer sent is never quoted.
+ */
+export function refusal(rpcCode: number, message: string): ResponseError<ErrorData> {
+  return new ResponseError<ErrorData>(rpcCode, message, { code: 'invalid_request', retryable: false });
+}
+
 function cancelled(): ResponseError<ErrorData> {
   return new ResponseError<ErrorData>(LSPErrorCodes.RequestCancelled, 'The request was cancelled.', {
     code: 'cancelled',

@@ -1,30 +1,49 @@
+import { Buffer } from 'node:buffer';
 import type { Readable } from 'node:stream';
-import { HearthError, limits } from '@hearth/protocol';
+import { HearthError, parseJsonObject, type JsonObject } from '@hearth/protocol';
 import type { DataCallback, Disposable, Message } from 'vscode-jsonrpc';
 import { AbstractMessageReader } from 'vscode-jsonrpc/node';
+import type { Intake } from './intake.js';
 
+/**
+ * Most bytes of a message: 16 MiB, a quarter of what an NDJSON line may have. Editors send documents whole only once
+ * and then change by change, and a document of 16 MiB is beyond ghost text.
+ */
+export const messageBytes = 16_777_216;
 /** Most bytes of a header block. LSP's real ones are about thirty. */
 const headerBytes = 4096;
 const headerEnd = Buffer.from('\r\n\r\n');
 
+const smallestBuffer = 4096;
+
+/** Why a body did not become a message: no JSON, or too much of it; or no message that could be served. */
+export type BadBody = 'not_json' | 'not_served';
+
 /**
  * Reads `Content-Length` framed JSON-RPC, as vscode-jsonrpc's own reader does, with the bounds that one lacks: a
- * header block of at most 4 KiB and a body of at most 64 MiB. A frame that breaks a bound is refused before its
- * body is held, and ends the connection, since nothing after it can be trusted. A body that is not JSON is
- * reported to `onMalformed` and skipped: its length was right, so the next frame can still be read.
+ * header block of at most 4 KiB, a body of at most {@link messageBytes}, its JSON of the depth and the number of
+ * values that an NDJSON line may have, and no more messages at once than its {@link Intake} takes: while that is
+ * full, the input is paused.
+ *
+ * A frame that breaks a bound of length is refused before its body is held, and ends the connection, since nothing
+ * after it can be trusted. Any other body that cannot be used is reported to `onBadBody` and skipped: its length was
+ * right, so the next frame can still be read.
  */
 export class BoundedMessageReader extends AbstractMessageReader {
   readonly #input: Readable;
-  readonly #onMalformed: () => void;
+  readonly #intake: Intake;
+  readonly #onBadBody: (why: BadBody) => void;
   #deliver: DataCallback | undefined;
+  #stopListening: (() => void) | undefined;
   #closed = false;
   #header: Buffer = Buffer.alloc(0);
   #body: Body | undefined;
 
-  constructor(input: Readable, onMalformed: () => void) {
+  constructor(input: Readable, intake: Intake, onBadBody: (why: BadBody) => void) {
     super();
     this.#input = input;
-    this.#onMalformed = onMalformed;
+    this.#intake = intake;
+    this.#onBadBody = onBadBody;
   }
 
   listen(callback: DataCallback): Disposable {
@@ -33,16 +52,30 @@ export class BoundedMessageReader extends AbstractMessageReader {
     const onError = (error: Error): void => this.fireError(error);
     const onEnd = (): void => this.#close();
     this.#input.on('data', onData).on('error', onError).on('end', onEnd).on('close', onEnd);
-    return {
-      dispose: () => {
-        this.#input.off('data', onData).off('error', onError).off('end', onEnd).off('close', onEnd);
-      },
+    this.#stopListening = () => {
+      this.#input.off('data', onData).off('error', onError).off('end', onEnd).off('close', onEnd);
     };
+    return { dispose: this.#stopListening };
+  }
+
+  /** Reads no more. The connection calls this, and not what {@link listen} gives. */
+  override dispose(): void {
+    this.#closed = true;
+    this.#stopListening?.();
+    this.#forget();
+    super.dispose();
   }
 
   #take(chunk: Buffer): void {
     let rest = chunk;
     while (rest.length > 0 && !this.#closed) {
+      if (this.#intake.full) {
+        // Paused first: what is put back would be emitted again at once.
+        this.#input.pause();
+        this.#input.unshift(rest);
+        this.#intake.onceRoom(() => this.#input.resume());
+        return;
+      }
       rest = this.#body === undefined ? this.#takeHeader(rest) : this.#takeBody(this.#body, rest);
     }
   }
@@ -63,35 +96,30 @@ export class BoundedMessageReader extends AbstractMessageReader {
     if (length === undefined) {
       return this.#refuse('invalid_request', 'A message header had no usable Content-Length.');
     }
-    if (length > limits.frameBytes) {
-      return this.#refuse('frame_too_large', `A message may have at most ${limits.frameBytes} bytes.`);
+    if (length > messageBytes) {
+      return this.#refuse('frame_too_large', `A message may have at most ${String(messageBytes)} bytes.`);
     }
-    this.#body = { missing: length, parts: [] };
+    this.#body = new Body(length);
     if (length === 0) this.#finish(this.#body);
     return chunk.subarray(end + headerEnd.length - known);
   }
 
   #takeBody(body: Body, chunk: Buffer): Buffer {
-    const part = chunk.subarray(0, body.missing);
-    body.parts.push(part);
-    body.missing -= part.length;
+    const rest = body.take(chunk);
     if (body.missing === 0) this.#finish(body);
-    return chunk.subarray(part.length);
+    return rest;
   }
 
   #finish(body: Body): void {
     this.#body = undefined;
-    const message = parseMessage(Buffer.concat(body.parts));
+    const message = parseMessage(body.bytes());
     if (message === undefined) {
-      this.#onMalformed();
+      this.#onBadBody('not_json');
       return;
     }
-    try {
-      this.#deliver?.(message);
-    } catch {
-      // The connection throws on a message of the wrong shape, such as a cancel without an id.
-      this.#onMalformed();
-    }
+    const verdict = this.#intake.admit(message, body.length);
+    if (verdict === 'deliver') this.#deliver?.(message);
+    if (verdict === 'refuse') this.#onBadBody('not_served');
   }
 
   #refuse(code: 'invalid_request' | 'frame_too_large', message: string): Buffer {
@@ -103,16 +131,51 @@ export class BoundedMessageReader extends AbstractMessageReader {
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#forget();
+    this.fireClose();
+  }
+
+  #forget(): void {
     this.#header = Buffer.alloc(0);
     this.#body = undefined;
-    this.fireClose();
   }
 }
 
-/** A body that is being read. */
-interface Body {
-  missing: number;
-  readonly parts: Buffer[];
+/**
+ * A body that is being read. Chunks are copied, never kept: a small one may hang on a large buffer. Memory grows with
+ * what has come, not with what was announced.
+ */
+class Body {
+  readonly length: number;
+  #buffer: Buffer;
+  #used = 0;
+
+  constructor(length: number) {
+    this.length = length;
+    this.#buffer = Buffer.allocUnsafeSlow(Math.min(length, smallestBuffer));
+  }
+
+  get missing(): number {
+    return this.length - this.#used;
+  }
+
+  /** Takes what belongs to the body and returns what is left of `chunk`. */
+  take(chunk: Buffer): Buffer {
+    const part = chunk.subarray(0, this.missing);
+    const needed = this.#used + part.length;
+    if (needed > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(this.length, Math.max(needed, this.#buffer.length * 2)));
+      this.#buffer.copy(larger, 0, 0, this.#used);
+      this.#buffer = larger;
+    }
+    part.copy(this.#buffer, this.#used);
+    this.#used = needed;
+    return chunk.subarray(part.length);
+  }
+
+  bytes(): Buffer {
+    return this.#buffer.subarray(0, this.#used);
+  }
 }
 
 function contentLength(header: string): number | undefined {
@@ -120,16 +183,18 @@ function contentLength(header: string): number | undefined {
   return match?.[1] === undefined ? undefined : Number(match[1]);
 }
 
-/** The message, or undefined where the body is not a JSON object. */
-function parseMessage(body: Buffer): Message | undefined {
+/** The message, or undefined where the body is not a JSON-RPC 2.0 object in UTF-8, within the bounds of JSON. */
+function parseMessage(body: Buffer): (JsonObject & Message) | undefined {
+  let text: string;
   try {
-    const value: unknown = JSON.parse(body.toString('utf8'));
-    return isMessage(value) ? value : undefined;
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
   } catch {
     return undefined;
   }
+  const parsed = parseJsonObject(text);
+  return parsed.kind === 'value' && isMessage(parsed.value) ? parsed.value : undefined;
 }
 
-function isMessage(value: unknown): value is Message {
-  return typeof value === 'object' && value !== null && 'jsonrpc' in value && value.jsonrpc === '2.0';
+function isMessage(value: JsonObject): value is JsonObject & Message {
+  return value['jsonrpc'] === '2.0';
 }

@@ -4,6 +4,27 @@ import type {
   DidCloseTextDocumentParams,
   DidOpenTextDocumentParams,
 } from 'vscode-languageserver';
+import { z } from 'zod';
+
+const positionSchema = z.object({ line: z.int().min(0), character: z.int().min(0) });
+const rangeSchema = z.object({ start: positionSchema, end: positionSchema });
+
+/** The part of `DidOpenTextDocumentParams` that is used. */
+export const openedSchema = z.object({
+  textDocument: z.object({ uri: z.string(), languageId: z.string(), version: z.int(), text: z.string() }),
+});
+/** The part of `DidChangeTextDocumentParams` that is used. A change without a range is the whole text. */
+export const changedSchema = z.object({
+  textDocument: z.object({ uri: z.string(), version: z.int() }),
+  contentChanges: z.array(
+    z.union([
+      z.object({ range: rangeSchema, text: z.string() }),
+      z.object({ range: z.undefined().optional(), text: z.string() }).transform(({ text }) => ({ text })),
+    ]),
+  ),
+});
+/** The part of `DidCloseTextDocumentParams` that is used. */
+export const closedSchema = z.object({ textDocument: z.object({ uri: z.string() }) });
 
 /** The documents that one editor has open, mirrored change by change. */
 export interface Documents {

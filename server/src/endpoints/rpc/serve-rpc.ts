@@ -9,16 +9,13 @@ import {
   HealthRequest,
   HearthError,
   HelloRequest,
+  isJsonObject,
   limits,
   SubscribeRequest,
   wireVersion,
+  type ErrorData,
 } from '@hearth/protocol';
-import {
-  createMessageConnection,
-  ResponseError,
-  StreamMessageWriter,
-  type CancellationToken,
-} from 'vscode-jsonrpc/node';
+import { createMessageConnection, Message, type ResponseError } from 'vscode-jsonrpc/node';
 import {
   DidChangeTextDocumentNotification,
   DidCloseTextDocumentNotification,
@@ -32,27 +29,46 @@ import {
   ShutdownRequest,
   TextDocumentSyncKind,
   type InitializeResult,
+  type RequestType,
+  type RequestType0,
   type ResponseMessage,
 } from 'vscode-languageserver';
 import { z } from 'zod';
 import type { DaemonApi } from '../../daemon-api.js';
-import { check, createWork } from './answer.js';
-import { BoundedMessageReader } from './bounded-reader.js';
-import { createDocuments } from './documents.js';
+import { check, createWork, refusal } from './answer.js';
+import { BoundedMessageWriter } from './bounded-message-writer.js';
+import { BoundedMessageReader, type BadBody } from './bounded-reader.js';
+import { changedSchema, closedSchema, createDocuments, openedSchema } from './documents.js';
 import { generate, generateParamsSchema } from './generate.js';
+import { farewellMs, hangUp, within } from './hang-up.js';
 import { createGhostTexts, inlineCompletionSchema } from './inline-completion.js';
+import { Intake } from './intake.js';
 import { createSubscriptions, subscribeSchema } from './subscriptions.js';
 
 /** One JSON-RPC connection that is being served. */
 export interface RpcConnection {
   /** Resolves once, when the connection has ended, however it ended. All its work is aborted by then. */
   readonly closed: Promise<RpcClose>;
-  /** Ends the connection and aborts its work. Messages that were sent before are written out first. */
+  /** Ends the connection at once and aborts its work. What was written goes out first, if the peer reads it soon. */
   readonly dispose: () => void;
+  /**
+   * Ends the connection in peace: reads no more, lets what runs be answered, and resolves when the peer has taken the
+   * answers and the streams are gone. Each of the two is waited for no longer than a second.
+   */
+  readonly end: () => Promise<void>;
 }
 
-/** How a connection ended: the peer asked, the peer went, the peer broke the framing, or we ended it. */
-export type RpcClose = 'exit' | 'disconnected' | 'refused' | 'disposed';
+/** How a connection ended: the peer asked, went, broke the framing, or did not read; or we ended it. */
+export type RpcClose = 'exit' | 'disconnected' | 'refused' | 'slow' | 'disposed';
+
+export interface RpcOptions {
+  /** How long a message may wait for the peer to read, in milliseconds; 0: for ever. @default 60000 */
+  readonly writeTimeoutMs?: number;
+}
+
+/** Answers a request with the parameters as they came: by name, or none. */
+type Handler<R> = (params: unknown, signal: AbortSignal) => MaybeRefused<R> | Promise<MaybeRefused<R>>;
+type MaybeRefused<R> = R | ResponseError<ErrorData>;
 
 const countTokensSchema = z.object({
   texts: z.array(z.string()).max(limits.countTexts),
@@ -66,16 +82,33 @@ const cancelStreamSchema = z.object({ streamId: z.string().max(256) });
  * that a command-line tool can ask for health without posing as an editor.
  *
  * Many of these live at once in one process. None ends the process, and none affects another: `exit`, a close and
- * a broken frame end this connection only.
+ * a broken frame end this connection only. A peer that does not read is not read from beyond a bound, and loses its
+ * connection, and the work it holds, after the write timeout.
  */
-export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): RpcConnection {
-  const writer = new StreamMessageWriter(output);
-  const reader = new BoundedMessageReader(input, () => {
-    const error = { code: ErrorCodes.ParseError, message: 'The message is not a JSON-RPC 2.0 object.' };
-    const response: ResponseMessage = { jsonrpc: '2.0', id: null, error };
-    void ignoreFailure(writer.write(response));
+export function serveRpc(
+  input: Readable,
+  output: Writable,
+  daemon: DaemonApi,
+  options: RpcOptions = {},
+): RpcConnection {
+  const intake = new Intake();
+  const writer = new BoundedMessageWriter(output, {
+    writeTimeoutMs: options.writeTimeoutMs,
+    onAnswered: (id) => intake.release(id),
   });
-  const connection = createMessageConnection(reader, writer);
+  const reader = new BoundedMessageReader(input, intake, (why) => {
+    const response: ResponseMessage = { jsonrpc: '2.0', id: null, error: badBodies[why].toJson() };
+    intake.hold(response);
+    void ignoreFailure(writer.write(response)).then(() => intake.release(response));
+  });
+  const connection = createMessageConnection(reader, writer, undefined, {
+    messageStrategy: {
+      handleMessage: (message, next) => {
+        if (Message.isNotification(message)) intake.release(message);
+        return next(message);
+      },
+    },
+  });
   const work = createWork();
   const documents = createDocuments();
   const peer = `rpc:${randomUUID()}`;
@@ -83,60 +116,69 @@ export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): 
   const subscriptions = createSubscriptions(connection, daemon);
   let phase: 'new' | 'initialized' | 'shut_down' = 'new';
 
-  connection.onRequest(InitializeRequest.type, () => {
+  // One way in for every method, since the connection's own errors quote what the peer sent.
+  const requests = new Map<string, Handler<unknown>>();
+  function answer<P, R, E>(type: RequestType<P, R, E> | RequestType0<R, E>, handler: Handler<R>): void {
+    requests.set(type.method, handler);
+  }
+  connection.onRequest((method, params: unknown, token) => {
+    const handler = requests.get(method);
+    if (handler === undefined) return refusal(ErrorCodes.MethodNotFound, 'This method is not known here.');
+    if (params !== undefined && params !== null && !isJsonObject(params)) {
+      return refusal(ErrorCodes.InvalidParams, 'Parameters are given by name, in one object.');
+    }
+    return work.run(token, (signal) => handler(params, signal));
+  });
+  const notifications = new Map<string, (params: unknown) => void>([
+    [ExitNotification.method, () => close('exit')],
+    [DidOpenTextDocumentNotification.method, (params) => documents.opened(check(openedSchema, params))],
+    [DidChangeTextDocumentNotification.method, (params) => documents.changed(check(changedSchema, params))],
+    [DidCloseTextDocumentNotification.method, (params) => documents.closed(check(closedSchema, params))],
+  ]);
+  // What is not known, and what is wrong, is ignored: a notification has no answer.
+  connection.onNotification((method, params) => notifications.get(method)?.(params));
+
+  answer(InitializeRequest.type, () => {
     phase = 'initialized';
     return initializeResult(daemon.health().version);
   });
-  connection.onRequest(ShutdownRequest.type, () => {
+  answer(ShutdownRequest.type, () => {
     phase = 'shut_down';
   });
-  connection.onNotification(ExitNotification.type, () => close('exit'));
-  connection.onNotification(DidOpenTextDocumentNotification.type, documents.opened);
-  connection.onNotification(DidChangeTextDocumentNotification.type, documents.changed);
-  connection.onNotification(DidCloseTextDocumentNotification.type, documents.closed);
-
-  connection.onRequest(InlineCompletionRequest.method, (params: unknown, token: CancellationToken) => {
+  answer(InlineCompletionRequest.type, async (params, signal) => {
     if (phase !== 'initialized') return outOfOrder(phase);
-    return work.run(token, async (signal) => {
-      const outcome = await ghostTexts.ask(check(inlineCompletionSchema, params), signal);
-      if (outcome.kind === 'items') return outcome.items;
-      const message = `No ghost text: ${outcome.reason}.`;
-      void ignoreFailure(
-        connection.sendNotification(LogMessageNotification.type, { type: MessageType.Debug, message }),
-      );
-      return [];
-    });
+    const outcome = await ghostTexts.ask(check(inlineCompletionSchema, params), signal);
+    if (outcome.kind === 'items') return outcome.items;
+    const message = `No ghost text: ${outcome.reason}.`;
+    void ignoreFailure(
+      connection.sendNotification(LogMessageNotification.type, { type: MessageType.Debug, message }),
+    );
+    return [];
   });
 
-  connection.onRequest(HelloRequest.type, () => ({ wireVersion, build: daemon.build, pid: process.pid }));
-  connection.onRequest(DrainRequest.type, () => {
+  answer(HelloRequest.type, () => ({ wireVersion, build: daemon.build, pid: process.pid }));
+  answer(DrainRequest.type, () => {
     // After the answer: the end of the connection must not overtake it.
     setImmediate(() => {
       daemon.drain();
     });
     return null;
   });
-  connection.onRequest(HealthRequest.type, (token) => work.run(token, () => daemon.health()));
-  connection.onRequest(SubscribeRequest.type, (params, token) =>
-    work.run(token, () => {
-      for (const channel of check(subscribeSchema, params).channels) subscriptions.add(channel);
-      return null;
-    }),
+  answer(HealthRequest.type, () => daemon.health());
+  answer(SubscribeRequest.type, (params) => {
+    for (const channel of check(subscribeSchema, params).channels) subscriptions.add(channel);
+    return null;
+  });
+  answer(GenerateRequestMessage.type, (params, signal) =>
+    generate(connection, daemon, peer, check(generateParamsSchema, params), signal),
   );
-  connection.onRequest(GenerateRequestMessage.type, (params, token) =>
-    work.run(token, (signal) =>
-      generate(connection, daemon, peer, check(generateParamsSchema, params), signal),
-    ),
-  );
-  connection.onRequest(CountTokensRequest.type, (params, token) =>
-    work.run(token, async () => {
-      const { texts, model } = check(countTokensSchema, params);
-      return { counts: await daemon.countTokens(texts, model) };
-    }),
-  );
-  connection.onRequest(CancelStreamRequest.type, (params, token) =>
-    work.run(token, () => ({ found: daemon.cancelStream(check(cancelStreamSchema, params).streamId) })),
-  );
+  answer(CountTokensRequest.type, async (params) => {
+    const { texts, model } = check(countTokensSchema, params);
+    return { counts: await daemon.countTokens(texts, model) };
+  });
+  answer(CancelStreamRequest.type, (params) => ({
+    found: daemon.cancelStream(check(cancelStreamSchema, params).streamId),
+  }));
 
   const draining = (): void => void ignoreFailure(connection.sendNotification(DrainingNotification.type));
   daemon.events.on('draining', draining);
@@ -145,26 +187,37 @@ export function serveRpc(input: Readable, output: Writable, daemon: DaemonApi): 
   const ended = new Promise<RpcClose>((resolve) => {
     settle = resolve;
   });
-  let closed = false;
+  let gone: Promise<void> | undefined;
   function close(how: RpcClose): void {
-    if (closed) return;
-    closed = true;
+    if (gone !== undefined) return;
     daemon.events.off('draining', draining);
     subscriptions.dispose();
     work.abort();
     connection.dispose();
-    // A stream that fails after its connection has gone has nobody to tell.
-    input.on('error', () => {}).destroy();
-    output.on('error', () => {}).end();
+    gone = hangUp(input, output);
     settle(how);
+  }
+  async function end(): Promise<void> {
+    intake.stop();
+    await within(farewellMs, Promise.race([intake.idle(), ended]));
+    close('disposed');
+    await gone;
   }
   connection.onClose(() => close('disconnected'));
   connection.onError(([error]) => {
-    if (error instanceof HearthError) close('refused');
+    if (error instanceof HearthError) close(error.code === 'slow_consumer' ? 'slow' : 'refused');
   });
   connection.listen();
-  return { closed: ended, dispose: () => close('disposed') };
+  return { closed: ended, dispose: () => close('disposed'), end };
 }
+
+const badBodies: Record<BadBody, ResponseError<ErrorData>> = {
+  not_json: refusal(ErrorCodes.ParseError, 'The message is not a JSON-RPC 2.0 object, or too complex.'),
+  not_served: refusal(
+    ErrorCodes.InvalidRequest,
+    'The message has no method, or its id is in use, too long, or neither text nor number.',
+  ),
+};
 
 function initializeResult(version: string): InitializeResult {
   return {
@@ -176,10 +229,10 @@ function initializeResult(version: string): InitializeResult {
   };
 }
 
-function outOfOrder(phase: 'new' | 'shut_down'): ResponseError {
+function outOfOrder(phase: 'new' | 'shut_down'): ResponseError<ErrorData> {
   return phase === 'new'
-    ? new ResponseError(ErrorCodes.ServerNotInitialized, 'Send initialize first.')
-    : new ResponseError(ErrorCodes.InvalidRequest, 'This connection was shut down.');
+    ? refusal(ErrorCodes.ServerNotInitialized, 'Send initialize first.')
+    : refusal(ErrorCodes.InvalidRequest, 'This connection was shut down.');
 }
 
 /** For messages whose loss matters to nobody but a peer that is gone. */
