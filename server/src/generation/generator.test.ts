@@ -127,6 +127,39 @@ describe('the life of a request', () => {
     expect(recorded.map((event) => event.msg)).toEqual(['request_cancelled']);
   });
 
+  it('a consumer that holds a token keeps no slot once its request is cancelled', async () => {
+    const { parts } = setUp();
+    const controller = new AbortController();
+    const events = generate(parts, request, caller, controller.signal);
+    expect((await events.next()).value).toMatchObject({ kind: 'token' });
+    controller.abort();
+    await new Promise(setImmediate);
+    expect(parts.admission.permitsInUse).toBe(0);
+    expect(parts.streams.size).toBe(0);
+    // And when it comes back after all, it is told.
+    expect((await events.next()).value).toMatchObject({
+      kind: 'done',
+      stopReason: 'cancelled',
+      text: 'alpha ',
+    });
+  });
+
+  it('a consumer that goes away before the first token gives a probe back', async () => {
+    const { engine, parts } = setUp({ preStreamError: 'unavailable' });
+    for (let index = 0; index < 3; index += 1)
+      await expect(all(generate(parts, request, caller, never))).rejects.toThrow();
+    let now = performance.now() + 30_000;
+    const router = new Router([engine], { now: () => now });
+    for (let index = 0; index < 3; index += 1) router.route(undefined).settle('failure');
+    now += 30_000;
+    const withEvents = { ...request, events: true };
+    for await (const event of generate({ ...parts, router }, withEvents, caller, never)) {
+      expect(event.kind).toBe('started');
+      break;
+    }
+    expect(() => router.route(undefined)).not.toThrow();
+  });
+
   it('a stream can be cancelled by its id, and nobody else is', async () => {
     const { parts } = setUp({ tokenDelayMs: 5 }, 2);
     const one = all(generate(parts, request, caller, never));

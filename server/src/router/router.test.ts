@@ -45,6 +45,20 @@ describe('the router', () => {
     expect(router.route(undefined).engine).toBe(first);
   });
 
+  it('row 75: what becomes of requests from before it opened says nothing of the probe', () => {
+    const early = [router.route(undefined), router.route(undefined), router.route(undefined)];
+    fail(3);
+    early[0]?.settle('success');
+    expect(router.breakerOf(first)).toBe('open');
+    now = 30_000;
+    const probe = router.route(undefined);
+    early[1]?.settle('neutral');
+    early[2]?.settle('success');
+    expect(router.route(undefined).engine).toBe(second);
+    probe.settle('success');
+    expect(router.breakerOf(first)).toBe('closed');
+  });
+
   it('row 75: a probe that fails sends everything to the next one again', () => {
     fail(3);
     now = 30_000;
