@@ -53,6 +53,23 @@ describe('the commands that look after a daemon', () => {
     expect(doctor.exit.code).toBe(0);
   });
 
+  test('a daemon that says nothing is told from one that is not there', async () => {
+    const daemon = await hearth.serve();
+    daemon.signal('SIGSTOP');
+    try {
+      const [status, doctor, stop] = await Promise.all(
+        ['status', 'doctor', 'stop'].map((command) => at(daemon.home, command)),
+      );
+      expect(status?.exit.code).toBe(4);
+      expect(status?.stderr).toContain('does not answer');
+      expect(doctor?.exit.code).toBe(4);
+      expect(doctor?.stdout).toContain('does not answer');
+      expect(stop?.exit.code).toBe(4);
+    } finally {
+      daemon.signal('SIGCONT');
+    }
+  });
+
   test('hearth doctor tells of the last trouble', async () => {
     const daemon = await hearth.serve({ mock: { pre_stream_error: 'internal' } });
     await at(daemon.home, 'generate', 'hi');

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { DrainRequest, HelloRequest, wireVersion } from '@hearth/protocol';
+import { NotReadyError } from '../router/ready-gate.js';
 import { thisBuild } from '../version.js';
-import { openRpc } from './open-rpc.js';
+import { openRpc, silenceMs, silentText } from './open-rpc.js';
 
 /** The daemon that holds the lock, over its rpc socket. `drain`, `release` or `close` must end the conversation. */
 export interface Holder {
@@ -16,17 +17,22 @@ export interface Holder {
   close(): void;
 }
 
-/** How long a holder may take to say who it is, in milliseconds. One that is being stopped never does. */
-const helloMs = 5000;
-
-/** Says hello to whoever listens at `path`. Undefined where nobody does, or where it ended before it answered. */
+/**
+ * Says hello to whoever listens at `path`. Undefined where nobody does, or where it ended before it answered.
+ *
+ * @throws NotReadyError where somebody does and says nothing.
+ */
 export async function askHolder(path: string): Promise<Holder | undefined> {
   const rpc = await openRpc(path);
   if (rpc === undefined) return undefined;
   const { connection, socket } = rpc;
   const closed = once(socket, 'close').catch(() => undefined);
   connection.listen();
-  const late = setTimeout(() => socket.destroy(), helloMs);
+  const silence = new AbortController();
+  const late = setTimeout(() => {
+    silence.abort();
+    socket.destroy();
+  }, silenceMs);
   try {
     const askToDrain = async (): Promise<void> => {
       // It may end before it answers: then there is nothing left to ask for.
@@ -34,7 +40,7 @@ export async function askHolder(path: string): Promise<Holder | undefined> {
     };
     const asked = connection.sendRequest(HelloRequest.type, { wireVersion, build: thisBuild() });
     const hello = await Promise.race([asked, closed.then(() => undefined)]);
-    if (hello === undefined) return undefined;
+    if (hello === undefined) throw new Error('it ended before it answered');
     return {
       hello,
       drain: async () => {
@@ -55,7 +61,8 @@ export async function askHolder(path: string): Promise<Holder | undefined> {
     };
   } catch {
     socket.destroy();
-    return undefined;
+    if (!silence.signal.aborted) return undefined;
+    throw new NotReadyError(silentText);
   } finally {
     clearTimeout(late);
   }

@@ -7,10 +7,12 @@ import {
 import { connect, ConnectError } from '@hearth/protocol/node';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { resolveModel } from '../models/resolve-model.js';
+import { askHealth } from './ask-health.js';
 import { ProgressLine } from './daemon-progress.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { findPaths } from './find-paths.js';
 import type { GenerateFlags } from './program.js';
+import { onInterrupt } from './signals.js';
 import { TemporaryDaemon, waitForReadyFrame } from './temporary-daemon.js';
 
 /**
@@ -19,35 +21,40 @@ import { TemporaryDaemon, waitForReadyFrame } from './temporary-daemon.js';
  */
 export async function generateCommand(prompt: string, flags: GenerateFlags): Promise<ExitCode> {
   const paths = findPaths(flags.runtimeDir);
-  const interrupted = new AbortController();
-  const onSignal = (): void => {
-    interrupted.abort();
-  };
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
+  const interrupted = onInterrupt();
   const progress = new ProgressLine();
   let own: TemporaryDaemon | undefined;
   try {
-    let client = await attach(paths, progress, interrupted.signal);
+    let client = await attach(paths, progress, interrupted);
     // A running daemon knows its models by id; one of our own has just the one that was asked for.
     const model =
       client === undefined || flags.model === undefined ? undefined : (await resolveModel(flags.model)).id;
     if (client === undefined) {
       progress.show('no daemon runs here: starting one for this answer');
       own = new TemporaryDaemon(paths, flags.model === undefined ? [] : ['--model', flags.model]);
-      await own.ready(paths, progress, interrupted.signal);
-      client = await connect({ path: paths.inference }, { signal: interrupted.signal });
+      await own.ready(paths, progress, interrupted);
+      client = await connect({ path: paths.inference }, { signal: interrupted });
     }
     progress.clear();
-    await print(client, toRequest(prompt, flags, model), flags.json === true, interrupted.signal);
+    if (flags.json !== true) await sayWhatItIs(paths);
+    await print(client, toRequest(prompt, flags, model), flags.json === true, interrupted);
     return exitCodes.ok;
   } catch (error) {
-    if (interrupted.signal.aborted) return exitCodes.interrupted;
+    if (interrupted.aborted) return exitCodes.interrupted;
     throw error;
   } finally {
     progress.clear();
     await own?.stop();
   }
+}
+
+/** Says what the model is, where someone would expect an assistant. Never keeps anybody from his answer. */
+async function sayWhatItIs(paths: RuntimePaths): Promise<void> {
+  const health = await askHealth(paths).catch(() => undefined);
+  const model = health?.backends.find(({ state }) => state.kind === 'ready')?.model;
+  if (model?.caution === undefined) return;
+  const wayOut = 'For a bigger one: --model /path/to/model.gguf';
+  process.stderr.write(`hearth: ${model.displayName}. ${model.caution} ${wayOut}\n`);
 }
 
 /** A client of the daemon that runs, waited for where it is still starting; undefined where none runs. */

@@ -10,8 +10,14 @@ import {
 export interface RpcClient {
   readonly connection: MessageConnection;
   readonly socket: Socket;
-  close(): void;
+  readonly close: () => void;
 }
+
+/** How long a daemon may say nothing before a command that only looks takes it for stuck, in milliseconds. */
+export const silenceMs = 5000;
+
+/** What a command that only looks says of a daemon that does not answer. */
+export const silentText = 'the daemon that runs here does not answer: end its process, or wait';
 
 /** Connects to the rpc socket at `path`. Undefined where nobody listens. */
 export async function openRpc(path: string): Promise<RpcClient | undefined> {

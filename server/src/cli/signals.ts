@@ -26,3 +26,14 @@ export function stopOnSignals(daemon: Daemon): Stopping {
   process.on('SIGHUP', stop);
   return { signal: controller.signal, done, stop };
 }
+
+/** Aborted when a signal asks a command to end before it is done. */
+export function onInterrupt(): AbortSignal {
+  const controller = new AbortController();
+  const abort = (): void => {
+    controller.abort();
+  };
+  process.once('SIGINT', abort);
+  process.once('SIGTERM', abort);
+  return controller.signal;
+}

@@ -1,11 +1,14 @@
-import { type AdminFrame, type Health, HealthRequest } from '@hearth/protocol';
+import type { AdminFrame } from '@hearth/protocol';
 import { ConnectError, watchAdmin } from '@hearth/protocol/node';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
+import { NotReadyError } from '../router/ready-gate.js';
 import { describeProgress } from './daemon-progress.js';
 import { describeHealth } from './describe-health.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { findPaths } from './find-paths.js';
-import { openRpc } from './open-rpc.js';
+import { askHealth } from './ask-health.js';
+import { silenceMs, silentText } from './open-rpc.js';
+import { onInterrupt } from './signals.js';
 import type { StatusFlags } from './program.js';
 
 /**
@@ -14,15 +17,15 @@ import type { StatusFlags } from './program.js';
  */
 export async function status(flags: StatusFlags): Promise<ExitCode> {
   const paths = findPaths(flags.runtimeDir);
-  const interrupted = new AbortController();
-  const onSignal = (): void => {
-    interrupted.abort();
-  };
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
+  const interrupted = onInterrupt();
   let last: AdminFrame['status'] | undefined;
+  // A daemon that has been stopped takes connections and says nothing.
+  const silence = new AbortController();
+  const late = setTimeout(() => silence.abort(), silenceMs);
+  const signal = AbortSignal.any([interrupted, silence.signal]);
   try {
-    for await (const frame of watchAdmin(paths.admin, { signal: interrupted.signal, timeoutMs: 0 })) {
+    for await (const frame of watchAdmin(paths.admin, { signal, timeoutMs: 0 })) {
+      clearTimeout(late);
       last = frame.status;
       if (flags.json === true) process.stdout.write(`${JSON.stringify(frame)}\n`);
       else await show(frame, paths);
@@ -33,8 +36,11 @@ export async function status(flags: StatusFlags): Promise<ExitCode> {
     if (!(error instanceof ConnectError)) throw error;
     process.stderr.write(`hearth: no daemon runs at ${paths.directory}: start one with \`hearth serve\`\n`);
     return exitCodes.notReady;
+  } finally {
+    clearTimeout(late);
   }
-  if (flags.watch === true) return interrupted.signal.aborted ? exitCodes.interrupted : exitCodes.ok;
+  if (silence.signal.aborted) throw new NotReadyError(silentText);
+  if (flags.watch === true) return interrupted.aborted ? exitCodes.interrupted : exitCodes.ok;
   return last === 'ready' ? exitCodes.ok : exitCodes.notReady;
 }
 
@@ -42,16 +48,4 @@ async function show(frame: AdminFrame, paths: RuntimePaths): Promise<void> {
   const health = frame.status === 'ready' ? await askHealth(paths) : undefined;
   const text = health === undefined ? describeProgress(frame) : describeHealth(health);
   if (text !== undefined) process.stdout.write(`${text}\n`);
-}
-
-/** Undefined where the daemon has ended since. */
-async function askHealth(paths: RuntimePaths): Promise<Health | undefined> {
-  const rpc = await openRpc(paths.rpc);
-  if (rpc === undefined) return undefined;
-  rpc.connection.listen();
-  try {
-    return await rpc.connection.sendRequest(HealthRequest.type);
-  } finally {
-    rpc.close();
-  }
 }

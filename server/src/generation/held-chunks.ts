@@ -29,8 +29,8 @@ export class HeldChunks {
   async next(): Promise<EngineChunk | undefined> {
     if (this.wasStopped) return undefined;
     this.#isHeld = false;
-    const { value, done } = await this.#chunks.next();
-    return done === true ? undefined : value;
+    const next = await this.#chunks.next();
+    return next.done === true ? undefined : next.value;
   }
 
   /** Gives `event` to the consumer: from now until {@link next} he holds it. */

@@ -4,7 +4,7 @@ import { ActivityAppended, HealthRequest, SubscribeRequest } from '@hearth/proto
 import { prepareRuntimeDirectory, type RuntimePaths } from '../../lock/runtime-directory.js';
 import { StartupError } from '../../lock/startup-error.js';
 import { describeHealth } from '../describe-health.js';
-import { openRpc } from '../open-rpc.js';
+import { openRpc, silenceMs, silentText } from '../open-rpc.js';
 import { bad, type Finding, good, warn } from './finding.js';
 
 /** The runtime directory and whoever serves there. */
@@ -52,7 +52,8 @@ async function lookAtSockets(paths: RuntimePaths): Promise<readonly Finding[]> {
 
 async function lookAtHealth(paths: RuntimePaths): Promise<readonly Finding[]> {
   const remedy = 'Start one: open VS Code with the extension, or run `hearth serve`.';
-  const seen = await ask(paths);
+  const seen = await ask(paths).catch(() => 'silent' as const);
+  if (seen === 'silent') return [bad('Daemon', silentText, 'Its process number is in the lock file.')];
   if (seen === undefined) return [bad('Daemon', `none runs at ${paths.directory}`, remedy)];
   const { health, records } = seen;
   const findings = [
@@ -61,6 +62,10 @@ async function lookAtHealth(paths: RuntimePaths): Promise<readonly Finding[]> {
       : bad('Daemon', describeHealth(health), remedyFor(health)),
   ];
   const last = records.findLast(({ level }) => level === 'error' || level === 'warn');
+  if (health.logProblem !== undefined) {
+    const detail = `records do not reach the disk (${health.logProblem})`;
+    findings.push(warn('Activity log', detail, `Make room, or make ${health.logPath} writable.`));
+  }
   if (last !== undefined)
     findings.push(warn('Last trouble', describeRecord(last), `Look at ${health.logPath}.`));
   return findings;
@@ -91,6 +96,7 @@ async function ask(
 ): Promise<{ readonly health: Health; readonly records: readonly ActivityRecord[] } | undefined> {
   const rpc = await openRpc(paths.rpc);
   if (rpc === undefined) return undefined;
+  rpc.socket.setTimeout(silenceMs, rpc.close);
   try {
     const records = new Promise<readonly ActivityRecord[]>((resolve) => {
       rpc.connection.onNotification(ActivityAppended.type, (appended) => {
