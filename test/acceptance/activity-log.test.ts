@@ -189,6 +189,7 @@ describe('the activity log', () => {
       fillToTheCap(home.log.file, round);
       previous = await hearth.serve({ home });
       // Everything of the start is in the live file, which is a new one.
+      await home.log.waitFor({ msg: 'daemon_ready' });
       expect(home.log.matching({ msg: 'daemon_ready' })).toHaveLength(1);
       expect(fs.statSync(home.log.file).size).toBeLessThan(cap);
       expect(firstLine(generation(1))).toMatchObject({ round });
