@@ -208,6 +208,51 @@ test('a grammar that no token can meet fails its own request only, and its seque
   expect(engine.workerPid).toBe(pid);
 });
 
+test('a grammar that would never come back is refused with figures, and the engine goes on', async () => {
+  const engine = await startEngine(await pilot());
+  const pid = engine.workerPid;
+  const other = collect(engine.generate(rawRequest(prompt, { maxTokens: 100 }), never));
+  for (const grammar of [
+    'root ::= a{900}\na ::= b b b b\nb ::= "x"? | "y"? | "z"?',
+    `root ::= ${'"a"? '.repeat(3000)}`,
+  ]) {
+    const failure = await failureOf(collect(engine.generate(rawRequest(prompt, { grammar }), never)));
+    expect(failure.kind).toBe('invalid_request');
+    expect(failure.message).toMatch(/\d+ states.*at most \d+/u);
+  }
+  expect((await other).usage.completion_tokens).toBe(100);
+  expect(engine.workerPid).toBe(pid);
+});
+
+test('a grammar that passes and hangs all the same is given up soon after its consumer left', async () => {
+  const engine = await startEngine(await pilot(), { restart: { firstDelayMs: 10 } });
+  const grammar = `root ::= (${Array(8).fill('[a-z ]').join(' | ')})* "\\x01"`;
+  const abort = new AbortController();
+  const ended = collect(engine.generate(rawRequest(prompt, { temperature: 1, grammar }), abort.signal));
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const started = performance.now();
+  abort.abort();
+  expect((await ended).stopReason).toBe('cancelled');
+  await expectReady(engine);
+  expect((await collect(engine.generate(rawRequest(prompt), never))).text).not.toBe('');
+  // Before, it took 120 s.
+  expect(performance.now() - started).toBeLessThan(60_000);
+});
+
+test('counting megabytes without a border loses nothing, and ordinary texts are counted exactly', async () => {
+  const engine = await startEngine(await pilot());
+  const pid = engine.workerPid;
+  const other = collect(engine.generate(rawRequest(prompt, { maxTokens: 200 }), never));
+  const mebibyte = 1024 * 1024;
+  const counts = await engine.countTokens([' ', '\n', 'é'].map((unit) => unit.repeat(mebibyte)));
+  expect(counts.every((count) => count > 1000)).toBe(true);
+  const line = 'const total = add(first, second); // a sum\n';
+  const [one = 0, many = 0] = await engine.countTokens([line.repeat(100), line.repeat(1000)]);
+  expect(many).toBe(one * 10);
+  expect((await other).usage.completion_tokens).toBe(200);
+  expect(engine.workerPid).toBe(pid);
+});
+
 describe('inputs', () => {
   test('a chat goes through the template, and its marks in what a user writes are text', async () => {
     const engine = await startEngine(await tinyModel());

@@ -17,7 +17,13 @@ import { classifyDeath, findAssertion } from './worker-death.js';
 import type { WorkerExit } from './worker-death.js';
 import { WorkerProcess, defaultStopTimes } from './worker-process.js';
 import type { StopTimes } from './worker-process.js';
-import type { FromWorker, GenerationResult, LoadedInfo, RequestFailure } from './worker/messages.js';
+import type {
+  FromWorker,
+  GenerationResult,
+  LoadedInfo,
+  RequestFailure,
+  StepGrammars,
+} from './worker/messages.js';
 
 /** What a {@link LlamaEngine} is made with. */
 export interface LlamaEngineOptions {
@@ -45,6 +51,10 @@ const creditWindow = 8;
 const creditBatch = creditWindow / 2;
 /** A native call that takes longer will not come back. One micro-batch of the largest model takes seconds. */
 const longestStepMs = 120_000;
+/** A step that samples with a grammar takes milliseconds more than one without; a prompt's micro-batch is none. */
+const longestGrammarStepMs = 20_000;
+/** The same where nobody waits for what the grammar gives: the others are worth more than its sequence. */
+const longestAbandonedStepMs = 5000;
 /** Times the hang timeout that a load may go without an answer: reading a large header keeps the worker busy. */
 const loadPatience = 6;
 /** Progress of a load is told in steps of this size. */
@@ -268,7 +278,7 @@ export class LlamaEngine implements Engine {
         this.#ready(incarnation, message.info, facts);
         return;
       case 'pong':
-        if (message.stepMs > longestStepMs) this.#killHung(incarnation);
+        if (message.stepMs > longestStepOf[message.grammars]) this.#killHung(incarnation);
         return;
       case 'fatal':
         incarnation.fatal = new HearthError(message.code, message.message);
@@ -383,6 +393,12 @@ export class LlamaEngine implements Engine {
     this.events.emit('state', state);
   }
 }
+
+const longestStepOf: Readonly<Record<StepGrammars, number>> = {
+  none: longestStepMs,
+  wanted: longestGrammarStepMs,
+  abandoned: longestAbandonedStepMs,
+};
 
 /** A ready worker is watched while it has work. */
 function watchWork({ watch, pending }: Incarnation): void {

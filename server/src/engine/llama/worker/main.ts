@@ -2,6 +2,7 @@ import { loadAddonDriver, LoadError } from './addon/addon-driver.js';
 import type { Driver } from './driver.js';
 import { isToWorker } from './messages.js';
 import type { FromWorker, LoadOrder, ToWorker } from './messages.js';
+import { cutForCount } from './pieces.js';
 import { RequestError, toRequestFailure } from './request-error.js';
 import { Scheduler } from './scheduler.js';
 
@@ -61,8 +62,12 @@ async function countTokens(id: number, texts: readonly string[]): Promise<void> 
     for (const text of texts) {
       if (text.length > longestCount)
         throw new RequestError('invalid_request', 'A text is too long to be counted.');
-      counts.push(state.driver.countTokens(text));
-      await new Promise(setImmediate);
+      let count = 0;
+      for (const piece of cutForCount(text)) {
+        count += state.driver.countTokens(piece);
+        await new Promise(setImmediate);
+      }
+      counts.push(count);
     }
     send({ kind: 'counted', id, counts });
   } catch (error) {
@@ -82,7 +87,11 @@ async function handle(message: ToWorker): Promise<void> {
     case 'countTokens':
       return countTokens(message.id, message.texts);
     case 'ping':
-      send({ kind: 'pong', stepMs: state.kind === 'ready' ? state.scheduler.stepMs : 0 });
+      send({
+        kind: 'pong',
+        stepMs: state.kind === 'ready' ? state.scheduler.stepMs : 0,
+        grammars: state.kind === 'ready' ? state.scheduler.stepGrammars : 'none',
+      });
       return;
     case 'shutdown':
       return shutdown();

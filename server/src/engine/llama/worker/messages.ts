@@ -58,6 +58,9 @@ export interface RequestFailure {
   readonly message: string;
 }
 
+/** Whether the native call in progress samples with grammars, and whether anyone still waits for one of those. */
+export type StepGrammars = 'none' | 'wanted' | 'abandoned';
+
 export type FromWorker =
   | {
       readonly kind: 'progress';
@@ -71,7 +74,7 @@ export type FromWorker =
   | { readonly kind: 'counted'; readonly id: number; readonly counts: readonly number[] }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: RequestFailure }
   /** `stepMs`: how long the native call in progress has taken so far; 0 where none is in progress. */
-  | { readonly kind: 'pong'; readonly stepMs: number }
+  | { readonly kind: 'pong'; readonly stepMs: number; readonly grammars: StepGrammars }
   /** The model cannot be served; the worker ends. */
   | { readonly kind: 'fatal'; readonly code: ErrorCode; readonly message: string };
 

@@ -1,6 +1,6 @@
 import type { ResolvedGeneration, StopReason } from '@hearth/protocol';
 import type { Decoder, Driver, PreparedRequest, Sequence } from './driver.js';
-import type { GenerationResult, RequestFailure } from './messages.js';
+import type { GenerationResult, RequestFailure, StepGrammars } from './messages.js';
 import { RequestError, toRequestFailure } from './request-error.js';
 import { StopFilter } from './stop-filter.js';
 import { TextAssembler } from './text-assembler.js';
@@ -70,6 +70,7 @@ export class Scheduler {
   #free: Sequence[];
   #loop: Promise<void> | undefined;
   #stepStarted: number | undefined;
+  #stepJobs: readonly RunningJob[] = [];
   #width = 0;
 
   constructor(driver: Driver, events: SchedulerEvents, options: SchedulerOptions = {}) {
@@ -85,6 +86,15 @@ export class Scheduler {
   /** How long the native call in progress has taken, in milliseconds; 0 where none is. */
   get stepMs(): number {
     return this.#stepStarted === undefined ? 0 : this.#now() - this.#stepStarted;
+  }
+
+  /** What the native call in progress does with grammars. */
+  get stepGrammars(): StepGrammars {
+    const sampling = this.#stepJobs.filter(
+      ({ decoder, request }) => decoder !== undefined && request.grammar !== undefined,
+    );
+    if (sampling.length === 0) return 'none';
+    return sampling.every(({ aborted }) => aborted) ? 'abandoned' : 'wanted';
   }
 
   /** Takes a request. Its outcome comes as exactly one `done` or `failed`. */
@@ -222,9 +232,11 @@ export class Scheduler {
   async #step(jobs: readonly RunningJob[]): Promise<void> {
     const started = this.#now();
     this.#stepStarted = started;
+    this.#stepJobs = jobs;
     // Calls made in one turn of the event loop share one batch.
     await Promise.all(jobs.map((job) => this.#advance(job)));
     this.#stepStarted = undefined;
+    this.#stepJobs = [];
     const ended = this.#now();
     const decoding = jobs.filter(({ generated }) => generated > 1);
     for (const job of decoding) job.decodeMs += ended - started;

@@ -10,7 +10,7 @@ import {
 import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import { calibrateThreads } from '../calibrate.js';
 import type { Decoder, Driver, Grammar, PreparedRequest, ResolvedSampling, Sequence } from '../driver.js';
-import { nestsWithinBounds } from '../grammar-guard.js';
+import { refuseGrammar } from '../grammar-guard.js';
 import type { LoadOrder, LoadedInfo } from '../messages.js';
 import { RequestError } from '../request-error.js';
 import { PromptBuilder } from './prompt.js';
@@ -156,12 +156,8 @@ class AddonDriver implements Driver {
   }
 
   async #parseGrammar(text: string): Promise<Grammar> {
-    if (!nestsWithinBounds(text)) {
-      throw new RequestError(
-        'invalid_request',
-        'The grammar nests its groups too deeply. Use rules in their place.',
-      );
-    }
+    const refusal = refuseGrammar(text);
+    if (refusal !== undefined) throw new RequestError('invalid_request', refusal);
     try {
       const grammar = await this.#llama.createGrammar({ grammar: text });
       return { driver: new LlamaGrammarEvaluationState({ model: this.#model, grammar }) };

@@ -2,6 +2,7 @@ import type { GenerationInput, Message } from '@hearth/protocol';
 import { SpecialToken, SpecialTokensText, resolveChatWrapper } from 'node-llama-cpp';
 import type { ChatHistoryItem, ChatWrapper, LlamaModel, LlamaText, Token } from 'node-llama-cpp';
 import { arrangeInfill, fitInfill } from '../infill.js';
+import { longestStretch, mostStretch } from '../pieces.js';
 import { RequestError } from '../request-error.js';
 
 /** Tokens to continue, and what ends the continuation beside the model's own end tokens. */
@@ -50,6 +51,7 @@ export class PromptBuilder {
 
   #raw(prompt: string, bounds: PromptBounds): Prompt {
     refuseHopeless(prompt.length, bounds);
+    refuseStretches([prompt]);
     const { tokens } = this.#model;
     const begin = tokens.shouldPrependBosToken && tokens.bos !== null ? [tokens.bos] : [];
     const all = [...begin, ...this.#model.tokenize(prompt, false)];
@@ -69,8 +71,10 @@ export class PromptBuilder {
     }
     // No more of a long document than can fit is worth turning into tokens.
     const reach = bounds.longestTokenBytes === 0 ? Infinity : bounds.contextSize * bounds.longestTokenBytes;
-    const tokenize = (text: string): readonly Token[] =>
-      this.#model.tokenize(text, false, 'trimLeadingSpace');
+    const tokenize = (text: string): readonly Token[] => {
+      refuseStretches([text]);
+      return this.#model.tokenize(text, false, 'trimLeadingSpace');
+    };
     const parts = fitInfill(
       {
         prefix: tokenize(prefix.length > reach ? prefix.slice(-reach) : prefix),
@@ -94,6 +98,7 @@ export class PromptBuilder {
       messages.reduce((length, { content }) => length + content.length, 0),
       bounds,
     );
+    refuseStretches(messages.map(({ content }) => content));
     // The open answer at the end is where the model is to go on.
     const chatHistory: readonly ChatHistoryItem[] = [
       ...messages.map(toHistoryItem),
@@ -163,6 +168,15 @@ function toHistoryItem({ role, content }: Message): ChatHistoryItem {
 function refuseHopeless(characters: number, { contextSize, longestTokenBytes }: PromptBounds): void {
   if (longestTokenBytes === 0 || characters <= contextSize * longestTokenBytes) return;
   throw tooLong(`more than ${contextSize}`, contextSize);
+}
+
+/** Refuses what would keep the tokenizer busy for seconds: its time grows with the square of a stretch. */
+function refuseStretches(texts: readonly string[]): void {
+  if (texts.every((text) => longestStretch(text) <= mostStretch)) return;
+  throw new RequestError(
+    'invalid_request',
+    `The prompt has more than ${mostStretch} characters in a row without a border between words. Shorten it there.`,
+  );
 }
 
 function checkLength(prompt: Prompt, { contextSize }: PromptBounds): Prompt {
