@@ -48,8 +48,7 @@ const wordCharacter = /[a-zA-Z0-9-]/u;
 const word = /[a-zA-Z0-9-]+/uy;
 const blanks = /(?:[ \t]|#[^\r\n]*)*/uy;
 const blanksAndLines = /(?:[ \t\r\n]|#[^\r\n]*)*/uy;
-const repetition =
-  /[*+?]|\{(?:[ \t\r\n]|#[^\r\n]*)*(\d+)(?:[ \t\r\n]|#[^\r\n]*)*(?:(,)(?:[ \t\r\n]|#[^\r\n]*)*(\d*)(?:[ \t\r\n]|#[^\r\n]*)*)?\}/uy;
+const digits = /\d+/uy;
 const token = /!?<[^>]*>/uy;
 
 /** @throws GbnfError where the text is no grammar. Takes time in proportion to its length. */
@@ -133,23 +132,36 @@ class Reader {
   }
 
   #repetition(): { least: number; most: number } | undefined {
-    const found = this.#match(repetition);
-    if (found === undefined) return undefined;
-    switch (found[0]) {
-      case '*':
-        return { least: 0, most: Infinity };
-      case '+':
-        return { least: 1, most: Infinity };
-      case '?':
-        return { least: 0, most: 1 };
-      default: {
-        const [, least = '', comma, most = ''] = found;
-        const bounds = { least: Number(least), most: Number(comma === undefined ? least : most || Infinity) };
-        // llama.cpp would count from one to the other the long way round.
-        if (bounds.most < bounds.least) throw notValid();
-        return bounds;
-      }
+    const bounds = simpleRepetitions.get(this.#peek());
+    if (bounds !== undefined) {
+      this.#position += 1;
+      return bounds;
     }
+    return this.#peek() === '{' ? this.#braces() : undefined;
+  }
+
+  #braces(): { least: number; most: number } {
+    // Step by step: one pattern for all of it could try blanks and comments in endless ways.
+    const step = (): void => {
+      this.#position += 1;
+      this.#skip(true);
+    };
+    const number = (): number | undefined => {
+      const found = this.#match(digits)?.[0];
+      this.#skip(true);
+      return found === undefined ? undefined : Number(found);
+    };
+    step();
+    const least = number();
+    let most = least;
+    if (this.#peek() === ',') {
+      step();
+      most = number() ?? Infinity;
+    }
+    // llama.cpp would count from one to the other the long way round.
+    if (least === undefined || most === undefined || most < least || this.#peek() !== '}') throw notValid();
+    this.#position += 1;
+    return { least, most };
   }
 
   #literal(): GbnfItem {
@@ -241,6 +253,12 @@ class Reader {
     this.#match(lines ? blanksAndLines : blanks);
   }
 }
+
+const simpleRepetitions: ReadonlyMap<string, { least: number; most: number }> = new Map([
+  ['*', { least: 0, most: Infinity }],
+  ['+', { least: 1, most: Infinity }],
+  ['?', { least: 0, most: 1 }],
+]);
 
 const escapes: ReadonlyMap<string, number> = new Map([
   ['t', 9],

@@ -115,6 +115,7 @@ test.each([
       .replace('r0', 'root ::= r0\nr0'),
   ],
   ['repetitions of repetitions', `root ::= "a"${'{1}'.repeat(20_000)}`],
+  ['comments in braces', `root ::= "x"{${'# '.repeat(30_000)}`],
   ['brackets without end', `root ::= ${'['.repeat(60_000)}`],
 ])('the largest of %s is refused', (_, grammar) => {
   expect(refuseGrammar(grammar)).toBeDefined();
