@@ -28,7 +28,16 @@ test('a cut is at a border between words where one is near', () => {
   expect(pieces.length).toBeGreaterThan(5);
 });
 
-test('a stretch is long without borders only', () => {
-  expect(longestStretch(' '.repeat(100_000))).toBe(100_000);
-  expect(longestStretch('some words\n'.repeat(10_000))).toBeLessThan(10);
+test('a stretch is long where one kind of character goes on, and short in any language and any table', () => {
+  for (const run of [' ', 'é', 'x', '7', '='] as const) {
+    expect(longestStretch(run.repeat(100_000))).toBe(100_000);
+  }
+  const ordinary = [
+    'some words\n',
+    'Это простой текст, и он длинный. ',
+    '这是一个很长的文本,但是它有标点。',
+    '1.25, 2.5e3, 4096, -7;\n',
+    'aGVsbG8gd29ybGQ9PQ0K+/8x',
+  ];
+  for (const text of ordinary) expect(longestStretch(text.repeat(10_000))).toBeLessThan(20);
 });

@@ -10,7 +10,7 @@
 const wholeText = 16_384;
 /** UTF-16 units of a piece of a longer text, at most. */
 const pieceLength = 4096;
-/** Longest stretch without a border in a prompt, whose tokens have to be exact. */
+/** Longest {@link longestStretch} of a prompt, which is not cut, because its tokens have to be exact. */
 export const mostStretch = 32_768;
 
 /** `text` in pieces whose counts add up to its own, but for at most one or two at each cut where no border is near. */
@@ -26,17 +26,36 @@ export function* cutForCount(text: string): Generator<string, void, void> {
   }
 }
 
-/** UTF-16 units of the longest part of `text` that has no border inside. */
+/**
+ * UTF-16 units of the longest run of one kind of character: blanks, digits, letters of whatever script, or marks.
+ * Prose and code in any language change kinds every few characters; what costs a tokenizer minutes does not.
+ */
 export function longestStretch(text: string): number {
   let longest = 0;
   let start = 0;
-  if (text.length <= mostStretch) return text.length;
-  for (let index = 1; index < text.length; index += 1) {
-    if (!isBorder(text, index)) continue;
+  let kind = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const next = kindOf(text.charCodeAt(index));
+    if (next === kind) continue;
     longest = Math.max(longest, index - start);
     start = index;
+    kind = next;
   }
   return Math.max(longest, text.length - start);
+}
+
+const [blank, digit, letter, mark] = [1, 2, 3, 4];
+
+/** By UTF-16 unit and coarse beyond ASCII, where all but general and ideographic punctuation counts as letters. */
+function kindOf(unit: number): number {
+  if (unit <= 0x20 || unit === 0xa0 || unit === 0x3000) return blank;
+  if (unit >= 0x30 && unit <= 0x39) return digit;
+  if (unit < 0x80) return (unit | 0x20) >= 0x61 && (unit | 0x20) <= 0x7a ? letter : mark;
+  const isPunctuation =
+    (unit >= 0x20_00 && unit <= 0x20_6f) ||
+    (unit >= 0x30_01 && unit <= 0x30_3f) ||
+    (unit >= 0xff_00 && unit <= 0xff_ef);
+  return isPunctuation ? mark : letter;
 }
 
 /** The last border in the later half of a piece, or its end where none is there. Never inside a surrogate pair. */

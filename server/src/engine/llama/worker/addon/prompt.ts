@@ -175,7 +175,7 @@ function refuseStretches(texts: readonly string[]): void {
   if (texts.every((text) => longestStretch(text) <= mostStretch)) return;
   throw new RequestError(
     'invalid_request',
-    `The prompt has more than ${mostStretch} characters in a row without a border between words. Shorten it there.`,
+    `The prompt has more than ${mostStretch} characters of one kind in a row, such as blanks. Shorten it there.`,
   );
 }
 
