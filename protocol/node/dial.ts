@@ -42,6 +42,8 @@ export class ConnectError extends Error {
 
 const firstDelayMs = 100;
 const longestDelayMs = 5_000;
+/** The last attempt is made at the deadline, and gets this long all the same. */
+const shortestAttemptMs = 250;
 
 /** What a daemon that is not up yet, or is busy taking others in, looks like. Anything else will not mend itself. */
 const transientCodes: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT', 'EAGAIN', 'EBUSY']);
@@ -66,7 +68,7 @@ export async function dial(address: Address, options: DialOptions = {}): Promise
     signal?.throwIfAborted();
     try {
       // One attempt needs an end too: a TCP peer may never answer.
-      const left = timeoutMs === 0 ? 30_000 : Math.max(1, deadline - clock.now());
+      const left = timeoutMs === 0 ? 30_000 : Math.max(shortestAttemptMs, deadline - clock.now());
       return await dialOnce(address, left, signal);
     } catch (error) {
       signal?.throwIfAborted();

@@ -19,7 +19,7 @@ afterAll(async () => {
 test('no name, the id and the alias all mean the embedded model, and its checksum is right', async () => {
   const source = await resolveModel(undefined);
   expect(source).toMatchObject({ id: 'hearth-pilot-v0', threads: 1, sizeBytes: 4_611_424 });
-  expect(source.caution).toContain('--model');
+  expect(source.caution).toContain('demonstration');
   expect(await resolveModel('pilot')).toEqual(source);
   expect(await resolveModel('hearth-pilot-v0')).toEqual(source);
   await verifyModel(source.path, source.sha256 ?? '', never);
