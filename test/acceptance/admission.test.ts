@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { hearthScope, median } from '../support/daemon.js';
 import type { RawClient } from '../support/raw-client.js';
+import { health, RpcPeer } from '../support/rpc-peer.js';
 import { type Frame, say } from '../support/raw-client.js';
 
 /** A token that takes longer than any test: whoever waits for it holds the permit until it goes away. */
@@ -8,6 +9,29 @@ const never = 600_000;
 
 describe('admission', () => {
   const hearth = hearthScope('test');
+
+  test('row 64: a slot that is used over JSON-RPC counts against the socket, and the other way round', async () => {
+    const args = ['--queue-depth', '0'];
+    const daemon = await hearth.serve({ mock: { token_delay_ms: never }, args });
+    const peer = await RpcPeer.connect(daemon.home.rpcSocket);
+    const generate = (): Promise<Frame> =>
+      peer.request('hearth/generate', { request: say('over-rpc'), client: 'test' });
+    const client = await daemon.connect();
+    await client.sendJson(say('over-socket'));
+    await daemon.log.waitFor({ msg: 'connection_accepted' });
+    // The socket holds the one slot: the editor is refused.
+    expect(await client.ask({ id: 'confirm', messages: [] })).toMatchObject([{ id: 'confirm' }]);
+    expect(await generate()).toMatchObject({ error: { data: { code: 'queue_full' } } });
+    client.destroy();
+    await daemon.log.waitFor({ msg: 'request_cancelled', req_id: 'over-socket' });
+    // And the other way round.
+    void generate().catch(() => undefined);
+    expect((await health(peer)).admission.permitsInUse).toBe(1);
+    const other = await daemon.connect();
+    expect(await other.ask(say('too-many'))).toMatchObject([{ code: 'queue_full' }]);
+    other.destroy();
+    peer.close();
+  });
 
   test('row 59: with one permit, generations never overlap; with two, they do', async () => {
     const overlaps = async (permits: number): Promise<number> => {
