@@ -145,13 +145,11 @@ describe('the life of a request', () => {
   });
 
   it('a consumer that goes away before the first token gives a probe back', async () => {
-    const { engine, parts } = setUp({ preStreamError: 'unavailable' });
-    for (let index = 0; index < 3; index += 1)
-      await expect(all(generate(parts, request, caller, never))).rejects.toThrow();
-    let now = performance.now() + 30_000;
+    const { engine, parts } = setUp();
+    let now = 0;
     const router = new Router([engine], { now: () => now });
     for (let index = 0; index < 3; index += 1) router.route(undefined).settle('failure');
-    now += 30_000;
+    now = 30_000;
     const withEvents = { ...request, events: true };
     for await (const event of generate({ ...parts, router }, withEvents, caller, never)) {
       expect(event.kind).toBe('started');
