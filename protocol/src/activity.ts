@@ -9,6 +9,7 @@ import { stopReasonSchema } from './frames.js';
 const count = z.int().min(0);
 /** The id that the client gave, cut to 128 characters, redacted before it is written. */
 const requestId = z.string().max(128);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const transport = z.enum(['unix', 'pipe', 'tcp', 'stdio']);
 
 export const activityEventSchema = z.discriminatedUnion('msg', [
@@ -21,6 +22,15 @@ export const activityEventSchema = z.discriminatedUnion('msg', [
     backend: z.string(),
     state: z.string(),
     reason: z.string().optional(),
+  }),
+  /** A file whose bytes are not those that its checksum speaks of (row 86). */
+  z.object({
+    msg: z.literal('model_quarantined'),
+    backend: z.string(),
+    expected_sha256: sha256,
+    actual_sha256: sha256,
+    /** Whether the file could be moved; it is not loaded either way. */
+    moved: z.boolean(),
   }),
   z.object({ msg: z.literal('breaker_opened'), backend: z.string() }),
   z.object({ msg: z.literal('breaker_closed'), backend: z.string() }),

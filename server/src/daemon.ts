@@ -9,6 +9,7 @@ import {
   type BackendHealth,
   type GenerateRequest,
   type Health,
+  type LoadPhase,
   type StreamInfo,
   wireVersion,
 } from '@hearth/protocol';
@@ -435,6 +436,7 @@ export class Daemon implements DaemonApi {
     engine.events.on('phase', (phase) => {
       const status = this.#inferenceBound ? 'restarting' : 'loading_model';
       this.#board.publish({ ...adminEnvelope, status, ...phase });
+      if (phase.phase === 'quarantine') this.#record('error', 'models', quarantineEvent(engine, phase));
     });
     engine.events.on('state', (state) => {
       this.events.emit('health');
@@ -529,6 +531,16 @@ function breakerEvent(engine: Engine, state: 'open' | 'closed'): ActivityEvent {
   return state === 'open'
     ? { msg: 'breaker_opened', backend: engine.name }
     : { msg: 'breaker_closed', backend: engine.name };
+}
+
+function quarantineEvent(engine: Engine, phase: LoadPhase & { phase: 'quarantine' }): ActivityEvent {
+  return {
+    msg: 'model_quarantined',
+    backend: engine.name,
+    expected_sha256: phase.expected_sha256,
+    actual_sha256: phase.actual_sha256,
+    moved: phase.quarantine_path !== phase.path,
+  };
 }
 
 function internalError(where: string, error: unknown): ActivityEvent {

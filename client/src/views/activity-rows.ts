@@ -90,6 +90,7 @@ function summary(record: ActivityRecord): string {
       return record.code;
     case 'backend_state':
       return `${record.backend}: ${record.state}`;
+    case 'model_quarantined':
     case 'breaker_opened':
     case 'breaker_closed':
     case 'request_error_mid_stream':

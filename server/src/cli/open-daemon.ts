@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { BackendConfig, Config, MockConfig } from '../config/config.js';
 import { Daemon } from '../daemon.js';
 import type { Engine } from '../engine/engine.js';
@@ -7,6 +8,7 @@ import type { KernelLock } from '../lock/kernel-lock.js';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { StartupError } from '../lock/startup-error.js';
 import { resolveModel } from '../models/resolve-model.js';
+import { modelsHome } from '../models/store/models-home.js';
 
 /**
  * Puts a daemon together from its configuration. The lock is held: it comes before everything else.
@@ -41,7 +43,14 @@ async function makeEngines(config: Config): Promise<readonly Engine[]> {
 function backendsOf(config: Config): readonly (BackendConfig | LlamaBackend)[] {
   if (config.backends !== undefined) return config.backends;
   if (config.engine === 'llama')
-    return [{ kind: 'llama', model: config.model, context_size: config.context_size }];
+    return [
+      {
+        kind: 'llama',
+        model: config.model,
+        sha256: config.model_sha256,
+        context_size: config.context_size,
+      },
+    ];
   const mocks = Array.isArray(config.mock) ? config.mock : [config.mock ?? {}];
   return mocks.map((mock) => ({ kind: 'mock', ...mock }));
 }
@@ -51,15 +60,18 @@ interface LlamaBackend {
   readonly name?: string | undefined;
   /** Undefined: the embedded one. */
   readonly model?: string | undefined;
+  readonly sha256?: string | undefined;
   readonly context_size?: number | undefined;
 }
 
 async function makeLlamaEngine(backend: LlamaBackend, sequences: number): Promise<Engine> {
-  const source = await resolveModel(backend.model);
+  const found = await resolveModel(backend.model);
+  const source = backend.sha256 === undefined ? found : { ...found, sha256: backend.sha256 };
   const { LlamaEngine } = await import('../engine/llama/llama-engine.js');
   return new LlamaEngine({
     source,
     sequences,
+    privateDirectory: path.join(modelsHome(process.env), 'private'),
     ...(backend.name === undefined ? {} : { name: backend.name }),
     ...(backend.context_size === undefined ? {} : { contextSize: backend.context_size }),
   });

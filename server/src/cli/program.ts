@@ -155,6 +155,10 @@ function daemonCommand(program: Command, name: string, description: string): Com
     .description(description)
     .option('--config <file>', 'JSON file with any of these settings (names with underscores)')
     .option('--model <name-or-path>', 'name of an embedded model, or path of a GGUF file (default: pilot)')
+    .option(
+      '--model-sha256 <hex>',
+      'what the file of --model must hash to; another one is set aside, unloaded',
+    )
     .addOption(new Option('--engine <kind>', 'what generates (default: llama)').choices(['llama', 'mock']))
     .option('--mock <json>', 'knobs of the mock engine, or an array of them')
     .option('--context-size <n>', 'tokens of context for each request (default: from the model)', looseNumber)

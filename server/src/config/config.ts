@@ -12,6 +12,10 @@ const name = z.string().min(1);
 const seconds = z.number().positive().max(86_400);
 /** A duration that zero switches off, or makes immediate. */
 const secondsOrNone = z.number().min(0).max(86_400);
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits')
+  .transform((text) => text.toLowerCase());
 const contextSize = z.int().min(64).max(1_048_576);
 
 const mockKnobs = {
@@ -34,6 +38,7 @@ const backendSchema = z.discriminatedUnion(
       kind: z.literal('llama'),
       name: name.optional(),
       model: name,
+      sha256: sha256.optional(),
       context_size: contextSize.optional(),
     }),
     z.strictObject({ kind: z.literal('mock'), ...mockKnobs }),
@@ -44,6 +49,8 @@ const backendSchema = z.discriminatedUnion(
 export const configSchema = z.strictObject({
   runtime_dir: name.optional(),
   model: name.optional(),
+  /** What the model's file must hash to; undefined: what is known of it by itself. */
+  model_sha256: sha256.optional(),
   /** What generates, in priority order; in place of `model`, `engine` and `mock` (row 82). */
   backends: z.array(backendSchema).min(1).max(16).optional(),
   engine: z.enum(['llama', 'mock']).default('llama'),
@@ -125,7 +132,7 @@ export function resolveConfig(...sources: readonly ConfigInput[]): Config {
 }
 
 /** Keys that say what generates where `backends` does not. */
-const insteadOfBackends = ['model', 'engine', 'mock', 'context_size'] as const;
+const insteadOfBackends = ['model', 'model_sha256', 'engine', 'mock', 'context_size'] as const;
 
 function twoChoices(merged: ConfigInput): readonly string[] {
   if (merged['backends'] === undefined) return [];
@@ -141,6 +148,9 @@ function contradictions(config: Config): string[] {
   }
   if (config.engine === 'mock' && config.model !== undefined) {
     problems.push('model: the mock engine has no model; leave it out');
+  }
+  if (config.engine === 'mock' && config.model_sha256 !== undefined) {
+    problems.push('model_sha256: the mock engine has no model; leave it out');
   }
   if (config.tcp_key_env !== undefined && config.tcp === undefined) {
     problems.push('tcp_key_env: has an effect only with tcp');

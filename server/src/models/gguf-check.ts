@@ -49,18 +49,30 @@ export interface GgufFacts {
 export async function checkGguf(path: string): Promise<GgufFacts> {
   const file = await openRegularFile(path);
   try {
-    const { size } = await file.stat();
-    return await checkHeader(new GgufReader(file, size), size);
+    return await checkOpenGguf(file);
   } finally {
     await file.close();
   }
 }
 
-async function openRegularFile(path: string): Promise<FileHandle> {
+/** Checks a file that is open already, so that what is checked is what its reader will read. @throws ModelFileError */
+export async function checkOpenGguf(file: FileHandle): Promise<GgufFacts> {
+  const { size } = await file.stat();
+  return checkHeader(new GgufReader(file, size), size);
+}
+
+/** Should a named pipe take the file's place, the open does not wait for its writer. Windows has no such flag. */
+const nonBlocking = (constants as Readonly<Record<string, number | undefined>>)['O_NONBLOCK'] ?? 0;
+
+/** Opens what is a file, and nothing else, for reading. @throws ModelFileError */
+export async function openRegularFile(path: string): Promise<FileHandle> {
   try {
     // A named pipe would hold the open for ever, so ask what it is before opening it.
     if (!(await fs.stat(path)).isFile()) throw new ModelFileError('not_a_file');
-    return await fs.open(path, constants.O_RDONLY);
+    const file = await fs.open(path, constants.O_RDONLY | nonBlocking);
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
+    throw new ModelFileError('not_a_file');
   } catch (error) {
     if (error instanceof ModelFileError) throw error;
     const code = error instanceof Error && 'code' in error ? error.code : undefined;

@@ -2,7 +2,15 @@ import { HearthError } from '@hearth/protocol';
 
 /** What can be wrong with a model file before native code has seen it. */
 export type ModelFileProblem =
-  'not_found' | 'not_a_file' | 'not_readable' | 'not_gguf' | 'truncated' | 'corrupt' | 'checksum';
+  | 'not_found'
+  | 'not_a_file'
+  | 'not_readable'
+  | 'not_gguf'
+  | 'truncated'
+  | 'corrupt'
+  | 'checksum'
+  | 'changed'
+  | 'no_space';
 
 const messages: Record<ModelFileProblem, string> = {
   not_found: 'There is no such model file. Check the path given with --model.',
@@ -13,7 +21,11 @@ const messages: Record<ModelFileProblem, string> = {
   truncated: 'The model file ends too early; most often its download was cut off. Download it again.',
   corrupt: 'The model file is damaged: its header contradicts itself. Download it again.',
   checksum:
-    'The model file is not the one that its checksum speaks of. Install Hearth again, or choose another model.',
+    'The model file is not the one that its checksum speaks of, and is not used. Get it again, or choose another model.',
+  changed:
+    'The model file was changed while it was being loaded. Wait until nothing writes to it, then try again.',
+  no_space:
+    'The disk has no room for the copy of the model that is checked and loaded. Make room, or keep the file where nobody else may write to it.',
 };
 
 /**

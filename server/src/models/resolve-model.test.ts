@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { resolveModel } from './resolve-model.js';
-import { verifyModel } from './verify-model.js';
+import { verifyFile } from './trust/hash-file.js';
 
 let folder: string;
 const never = new AbortController().signal;
@@ -22,8 +22,8 @@ test('no name, the id and the alias all mean the embedded model, and its checksu
   expect(source.caution).toContain('demonstration');
   expect(await resolveModel('pilot')).toEqual(source);
   expect(await resolveModel('hearth-pilot-v0')).toEqual(source);
-  await verifyModel(source.path, source.sha256 ?? '', never);
-  await expect(verifyModel(source.path, 'f'.repeat(64), never)).rejects.toMatchObject({
+  await verifyFile(source.path, source.sha256 ?? '', never);
+  await expect(verifyFile(source.path, 'f'.repeat(64), never)).rejects.toMatchObject({
     problem: 'checksum',
   });
 });

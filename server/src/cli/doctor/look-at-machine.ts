@@ -5,7 +5,7 @@ import path from 'node:path';
 import { HearthError } from '@hearth/protocol';
 import { checkGguf } from '../../models/gguf-check.js';
 import { resolveModel } from '../../models/resolve-model.js';
-import { verifyModel } from '../../models/verify-model.js';
+import { verifyFile } from '../../models/trust/hash-file.js';
 import { bad, type Finding, good, warn } from './finding.js';
 
 /** Memory below which even a small model has no room beside an editor, in bytes. */
@@ -46,7 +46,7 @@ async function lookAtModel(): Promise<Finding> {
     const source = await resolveModel(undefined);
     await checkGguf(source.path);
     if (source.sha256 !== undefined)
-      await verifyModel(source.path, source.sha256, new AbortController().signal);
+      await verifyFile(source.path, source.sha256, new AbortController().signal);
     return good('Embedded model', `${source.displayName}, ${formatBytes(source.sizeBytes)}, checksum right`);
   } catch (error) {
     const detail = error instanceof HearthError ? error.message : 'it cannot be read';

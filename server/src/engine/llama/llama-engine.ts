@@ -2,10 +2,10 @@ import { EventEmitter } from 'node:events';
 import { HearthError, toHearthError } from '@hearth/protocol';
 import type { BackendState, ErrorCode, LoadPhase, ModelInfo, ResolvedGeneration } from '@hearth/protocol';
 import { findUpwards } from '../../models/find-upwards.js';
-import { checkGguf } from '../../models/gguf-check.js';
 import type { GgufFacts } from '../../models/gguf-check.js';
 import type { ModelSource } from '../../models/model-source.js';
-import { verifyModel } from '../../models/verify-model.js';
+import { ChecksumError } from '../../models/trust/quarantine.js';
+import { openTrustedFile, type TrustedFile } from '../../models/trust/trusted-file.js';
 import { EngineFailure } from '../engine.js';
 import type { Engine, EngineChunk, EngineEvents } from '../engine.js';
 import { HangWatch } from './hang-watch.js';
@@ -40,6 +40,8 @@ export interface LlamaEngineOptions {
   /** Silence after which a worker with work counts as hung. Default: 10 000 ms. */
   readonly hangTimeoutMs?: number;
   readonly stopTimes?: StopTimes;
+  /** Where links to and copies of a model file are made for its worker; see {@link openTrustedFile}. */
+  readonly privateDirectory?: string;
 }
 
 const defaultContextSize = 8192;
@@ -70,6 +72,8 @@ type Reply =
 interface Incarnation {
   readonly worker: WorkerProcess;
   readonly watch: HangWatch;
+  /** The file that it loads; given back when it has. */
+  readonly file: TrustedFile;
   readonly pending: Map<number, ReplyQueue<Reply>>;
   hung: boolean;
   /** When it became ready, in milliseconds of a monotonic clock. */
@@ -209,22 +213,42 @@ export class LlamaEngine implements Engine {
     const { signal } = this.#stopping;
     try {
       this.#setPhase({ phase: 'checking_local', path: source.path });
-      const facts = await checkGguf(source.path);
-      if (source.sha256 !== undefined) {
-        this.#setPhase({ phase: 'verify', path: source.path });
-        await verifyModel(source.path, source.sha256, signal);
-      }
-      if (!signal.aborted) this.#spawn(facts);
+      const { privateDirectory } = this.#options;
+      const file = await openTrustedFile(source, {
+        signal,
+        onVerify: () => {
+          this.#setPhase({ phase: 'verify', path: source.path });
+        },
+        ...(privateDirectory === undefined ? {} : { privateDirectory }),
+      });
+      if (signal.aborted) await file.close();
+      else this.#spawn(file);
     } catch (error) {
-      if (!signal.aborted) this.#fail(toHearthError(error));
+      if (signal.aborted) return;
+      if (error instanceof ChecksumError) this.#tellQuarantine(error);
+      this.#fail(toHearthError(error));
     }
   }
 
-  #spawn(facts: GgufFacts): void {
+  #tellQuarantine({ quarantined }: ChecksumError): void {
+    const { path, expectedSha256, actualSha256, quarantinePath } = quarantined;
+    this.#setPhase({
+      phase: 'quarantine',
+      path,
+      expected_sha256: expectedSha256,
+      actual_sha256: actualSha256,
+      // Where it could not be moved it lies where it lay, and is not loaded.
+      quarantine_path: quarantinePath ?? path,
+    });
+  }
+
+  #spawn(file: TrustedFile): void {
+    const { facts } = file;
     const workerPath =
       this.#options.workerPath ??
       findUpwards(import.meta.url, ['engine-worker.mjs', 'dist/engine-worker.mjs']);
     if (workerPath === undefined) {
+      void file.close();
       throw new HearthError(
         'internal',
         'This copy of Hearth lacks its engine worker. Build or install it again.',
@@ -248,6 +272,7 @@ export class LlamaEngine implements Engine {
     const incarnation: Incarnation = {
       worker,
       watch,
+      file,
       pending: new Map(),
       hung: false,
       readyAt: undefined,
@@ -263,7 +288,7 @@ export class LlamaEngine implements Engine {
     const { longestTokenBytes } = facts;
     worker.send({
       kind: 'load',
-      order: { path: source.path, sequences, contextSize, threads, longestTokenBytes },
+      order: { path: file.path, sequences, contextSize, threads, longestTokenBytes },
     });
   }
 
@@ -275,7 +300,7 @@ export class LlamaEngine implements Engine {
         else this.#setPhase({ phase: 'mmap', path: this.#options.source.path, progress: message.progress });
         return;
       case 'loaded':
-        this.#ready(incarnation, message.info, facts);
+        void this.#loaded(incarnation, message.info, facts);
         return;
       case 'pong':
         if (message.stepMs > longestStepOf[message.grammars]) this.#killHung(incarnation);
@@ -295,6 +320,19 @@ export class LlamaEngine implements Engine {
           ?.push({ kind: 'failed', error: toEngineFailure(message.failure) });
         return;
     }
+  }
+
+  /** Nobody is served before it is known that the file did not change under the worker. */
+  async #loaded(incarnation: Incarnation, info: LoadedInfo, facts: GgufFacts): Promise<void> {
+    try {
+      await incarnation.file.assertUnchanged();
+    } catch (error) {
+      incarnation.fatal = toHearthError(error);
+      incarnation.worker.send({ kind: 'shutdown' });
+      return;
+    }
+    await incarnation.file.close();
+    if (this.#current === incarnation) this.#ready(incarnation, info, facts);
   }
 
   #ready(incarnation: Incarnation, info: LoadedInfo, facts: GgufFacts): void {
@@ -320,7 +358,8 @@ export class LlamaEngine implements Engine {
 
   /** The worker is gone: its own requests fail, and it is started again unless that is of no use. */
   #buried(incarnation: Incarnation, exit: WorkerExit): void {
-    const { watch, pending, worker, hung, readyAt, fatal } = incarnation;
+    const { watch, file, pending, worker, hung, readyAt, fatal } = incarnation;
+    void file.close();
     watch.setBusy(false);
     if (this.#current === incarnation) this.#current = undefined;
     const stopping = this.#stopping.signal.aborted;
