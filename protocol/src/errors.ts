@@ -24,6 +24,10 @@ export const errorCatalogue = {
   forbidden: { retryable: false, v1: 'invalid_request' },
   slow_consumer: { retryable: false, v1: 'internal' },
   deadline_exceeded: { retryable: true, v1: 'backend_unavailable' },
+  limit_exceeded: { retryable: true, v1: 'queue_full' },
+  not_found: { retryable: false, v1: 'invalid_request' },
+  conflict: { retryable: false, v1: 'invalid_request' },
+  peer_disconnected: { retryable: true, v1: 'backend_unavailable' },
 } as const satisfies Record<string, { readonly retryable: boolean; readonly v1: string }>;
 
 /** Every code that a Hearth error can carry. */

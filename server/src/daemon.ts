@@ -8,15 +8,18 @@ import {
   type AdminFrame,
   type BackendHealth,
   type GenerateRequest,
+  encodeFrameBytes,
   type Health,
   type LoadPhase,
+  HearthError,
   type StreamInfo,
+  toErrorFrame,
   wireVersion,
 } from '@hearth/protocol';
 import { Admission, systemClock } from './admission/admission.js';
 import type { Config } from './config/config.js';
-import { connectionBudget, ShedReport } from './connections/connection-budget.js';
-import { readPeerCredentials } from './connections/peer-credentials.js';
+import { connectionBudget } from './connections/connection-budget.js';
+import { type Connection, ConnectionSupervisor, type Service } from './connections/supervisor.js';
 import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from './daemon-api.js';
 import { serveAdmin } from './endpoints/admin/admin-endpoint.js';
 import { serveInference } from './endpoints/ndjson/inference-connection.js';
@@ -38,9 +41,6 @@ import { thisBuild, version } from './version.js';
 
 /** How long a request of each class waits for its turn, in milliseconds: a stale keystroke is of no use. */
 const patienceMs = { interactive: 2000, chat: 120_000 };
-
-/** Connections of all kinds that are held at once; fewer where descriptors are short (row 165). */
-const maxConnections = 256;
 
 export interface DaemonParts {
   readonly config: Config;
@@ -78,27 +78,15 @@ export class Daemon implements DaemonApi {
   readonly #admission: Admission;
   readonly #router: Router;
   readonly #listeners: Listener[] = [];
-  readonly #sockets = new Set<Socket>();
-  readonly #adminSockets = new Set<Socket>();
-  readonly #rpc = new Set<RpcConnection>();
+  readonly #connections: ConnectionSupervisor;
   readonly #stopping = new AbortController();
   readonly #hasten = new AbortController();
   readonly #startedAt = performance.now();
-  readonly #mostConnections = connectionBudget(maxConnections);
-  readonly #shed = new ShedReport(
-    (count) => {
-      this.#record('warn', 'connections', { msg: 'connections_shed', count, limit: this.#mostConnections });
-    },
-    () => performance.now(),
-  );
   #state: Health['state'] = 'starting';
-  #whenUnused: (() => void)[] = [];
   #problem: string | undefined;
   #inferenceBound = false;
   #tcp: string | undefined;
   #stopped: Promise<void> | undefined;
-  /** Connections that were ever accepted, of those that count as use. */
-  #accepted = 0;
   readonly #ended: { readonly promise: Promise<void>; readonly resolve: () => void };
 
   constructor(parts: DaemonParts) {
@@ -114,6 +102,11 @@ export class Daemon implements DaemonApi {
     };
     this.events.setMaxListeners(0);
     const now = (): number => performance.now();
+    this.#connections = new ConnectionSupervisor({
+      limit: connectionBudget(parts.config.limits.connections),
+      record: this.#record,
+      now,
+    });
     this.#streams = new StreamRegistry(now, () => this.events.emit('streams'));
     this.#admission = new Admission(
       { activePermits: parts.config.active_permits, queueDepth: parts.config.queue_depth, patienceMs },
@@ -139,10 +132,12 @@ export class Daemon implements DaemonApi {
   async start(): Promise<void> {
     const { config, paths, lock, log, engines } = this.#parts;
     log.record('info', 'daemon', { msg: 'daemon_started', pid: process.pid, version });
-    const ours = { lock, mode: 0o600, onAcceptError: (): void => this.#shed.add() } as const;
-    const onAdmin = this.#unlessFull((socket) => this.#onAdmin(socket));
+    const ours = { lock, mode: 0o600, onAcceptError: this.#connections.shed } as const;
+    const serveOnAdmin = (socket: Socket): Service => ({ done: serveAdmin(socket, this.#board) });
+    const onAdmin = this.#connections.listener({ kind: 'admin', serve: serveOnAdmin });
     this.#keep(await bindSocket({ ...ours, path: paths.admin, onConnection: onAdmin }));
-    const onRpc = this.#unlessFull((socket) => this.#onRpc(socket));
+    const serveOnRpc = (socket: Socket): Service => serviceOf(this.#serveRpc(socket, socket));
+    const onRpc = this.#connections.listener({ kind: 'rpc', serve: serveOnRpc });
     this.#keep(await bindSocket({ ...ours, path: paths.rpc, onConnection: onRpc }));
     this.#setState('loading');
     for (const engine of engines) this.#follow(engine);
@@ -155,14 +150,8 @@ export class Daemon implements DaemonApi {
 
   /** Serves one more peer of the JSON-RPC protocol, such as the editor at the other end of stdio. */
   attachRpc(input: Readable, output: Writable): RpcConnection {
-    const writeTimeoutMs = this.#parts.config.write_timeout_secs * 1000;
-    const connection = serveRpc(input, output, this, { writeTimeoutMs });
-    this.#rpc.add(connection);
-    this.#accepted += 1;
-    void connection.closed.then(() => {
-      this.#rpc.delete(connection);
-      this.#noticeUnused();
-    });
+    const connection = this.#serveRpc(input, output);
+    this.#connections.adopt('rpc', serviceOf(connection));
     return connection;
   }
 
@@ -172,10 +161,10 @@ export class Daemon implements DaemonApi {
    */
   async unusedFor(lingerMs: number): Promise<void> {
     for (;;) {
-      await this.#unused();
-      const before = this.#accepted;
+      await this.#connections.unused();
+      const before = this.#connections.accepted;
       await delay(lingerMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-      if (this.#accepted === before || this.#stopping.signal.aborted) return;
+      if (this.#connections.accepted === before || this.#stopping.signal.aborted) return;
     }
   }
 
@@ -283,15 +272,14 @@ export class Daemon implements DaemonApi {
     });
     this.#board.publish({ ...adminEnvelope, status: 'draining' });
     this.events.emit('draining');
+    this.#connections.refuseNew();
     this.#admission.close();
+    await this.#connections.notifyAll('draining');
 
     await this.#finishRunning(config.drain_timeout_secs * 1000);
     // Their streams are over; what is written goes out before the end of each connection.
-    await Promise.all([...this.#rpc].map((connection) => connection.end()));
-    for (const socket of [...this.#sockets, ...this.#adminSockets]) socket.destroySoon();
-    const patience = delay(1000, undefined, { ref: false });
-    await Promise.race([Promise.all(closing), patience]);
-    for (const socket of [...this.#sockets, ...this.#adminSockets]) socket.destroy();
+    await this.#connections.closeAll(goodbyeMs);
+    await Promise.race([Promise.all(closing), delay(1000, undefined, { ref: false })]);
     await Promise.all(engines.map((engine) => engine.stop()));
     log.record('info', 'daemon', {
       msg: 'daemon_stopped',
@@ -323,7 +311,7 @@ export class Daemon implements DaemonApi {
         allowNonLoopback: config.tcp_allow_remote,
         hasKey: tcpKey !== undefined,
         allowHalfOpen: true,
-        onConnection: this.#unlessFull((socket) => this.#onInference(socket, 'tcp'), keptForOperators),
+        onConnection: this.#inferenceListener('tcp'),
       });
       this.#keep(tcp);
       const { host, family, port } = tcp.address;
@@ -336,11 +324,8 @@ export class Daemon implements DaemonApi {
       path: paths.inference,
       mode: 0o660,
       allowHalfOpen: true,
-      onConnection: this.#unlessFull(
-        (socket) => this.#onInference(socket, process.platform === 'win32' ? 'pipe' : 'unix'),
-        keptForOperators,
-      ),
-      onAcceptError: () => this.#shed.add(),
+      onConnection: this.#inferenceListener(process.platform === 'win32' ? 'pipe' : 'unix'),
+      onAcceptError: this.#connections.shed,
     });
     this.#keep(unix);
     this.#inferenceBound = true;
@@ -354,29 +339,19 @@ export class Daemon implements DaemonApi {
     throw new NotReadyError('not ready: the daemon was told to stop while it was starting');
   }
 
-  /** Turns a connection away where another user is at the other end, where there are too many, and in the end (row 148). */
-  #unlessFull(serve: (socket: Socket) => void, keptBack = 0): (socket: Socket) => void {
-    return (socket) => {
-      const most = Math.max(1, this.#mostConnections - keptBack);
-      const isFull = this.#sockets.size + this.#adminSockets.size >= most;
-      const stranger = strangerAt(socket);
-      if (!isFull && stranger === undefined && !this.#stopping.signal.aborted) {
-        serve(socket);
-        return;
-      }
-      socket.on('error', () => undefined);
-      socket.destroy();
-      if (stranger !== undefined)
-        this.#record('warn', 'connections', { msg: 'peer_rejected', peer_uid: stranger });
-      else if (isFull) this.#shed.add();
-    };
+  #inferenceListener(transport: 'unix' | 'pipe' | 'tcp'): (socket: Socket) => void {
+    return this.#connections.listener({
+      kind: 'inference',
+      keptBack: keptForOperators,
+      // Without its key a stranger is told nothing.
+      ...(transport === 'tcp' && this.#parts.tcpKey !== undefined ? {} : { refusal: tooManyConnections }),
+      serve: (socket, connection) => this.#serveInference(socket, transport, connection),
+    });
   }
 
-  #onInference(socket: Socket, transport: 'unix' | 'pipe' | 'tcp'): void {
+  #serveInference(socket: Socket, transport: 'unix' | 'pipe' | 'tcp', connection: Connection): Service {
     const { config, log, tcpKey } = this.#parts;
-    this.#accepted += 1;
-    this.#track(socket, this.#sockets);
-    const peer = transport === 'unix' ? readPeerCredentials(socket) : undefined;
+    const { peer, client } = connection;
     log.record('info', 'connections', {
       msg: 'connection_accepted',
       transport,
@@ -384,50 +359,19 @@ export class Daemon implements DaemonApi {
       ...(peer === undefined ? {} : { peer_uid: peer.uid }),
       ...(peer?.pid === undefined ? {} : { peer_pid: peer.pid }),
     });
-    const served = serveInference(socket, {
+    const done = serveInference(socket, {
       daemon: this,
       record: this.#record,
       transport,
       writeTimeoutMs: config.write_timeout_secs * 1000,
-      // A process that opens many connections has one share; where the process is not known, a connection has one.
-      client:
-        peer?.pid === undefined ? `connection:${String(this.#accepted)}` : `process:${String(peer.pid)}`,
+      client,
       key: transport === 'tcp' ? tcpKey : undefined,
     });
-    served.catch((error: unknown) => {
-      socket.destroy();
-      this.#record('error', 'connections', internalError('inference connection', error));
-    });
+    return { done };
   }
 
-  #onAdmin(socket: Socket): void {
-    this.#track(socket, this.#adminSockets);
-    serveAdmin(socket, this.#board);
-  }
-
-  #onRpc(socket: Socket): void {
-    this.#track(socket, this.#sockets);
-    this.attachRpc(socket, socket);
-  }
-
-  #track(socket: Socket, set: Set<Socket>): void {
-    set.add(socket);
-    socket.once('close', () => {
-      set.delete(socket);
-      this.#noticeUnused();
-    });
-  }
-
-  async #unused(): Promise<void> {
-    if (this.#rpc.size + this.#sockets.size === 0) return;
-    await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
-  }
-
-  #noticeUnused(): void {
-    if (this.#rpc.size + this.#sockets.size > 0) return;
-    const waiters = this.#whenUnused;
-    this.#whenUnused = [];
-    for (const wake of waiters) wake();
+  #serveRpc(input: Readable, output: Writable): RpcConnection {
+    return serveRpc(input, output, this, { writeTimeoutMs: this.#parts.config.write_timeout_secs * 1000 });
   }
 
   /** Says on the admin socket and in the log what becomes of an engine. */
@@ -494,14 +438,24 @@ export class Daemon implements DaemonApi {
   }
 }
 
-/**
- * The user at the other end of a Unix socket, where the kernel says that it is neither ours nor root. The modes of
- * directory and socket keep others out before; this holds where somebody has changed them.
- */
-function strangerAt(socket: Socket): number | undefined {
-  const uid = readPeerCredentials(socket)?.uid;
-  return uid === undefined || uid === 0 || uid === process.getuid?.() ? undefined : uid;
+/** An editor's connection as the supervisor keeps it. That the daemon drains it learns by an event of the daemon's. */
+function serviceOf(connection: RpcConnection): Service {
+  return {
+    done: connection.closed,
+    farewell: async (reason) => {
+      if (reason === 'closing') await connection.end();
+    },
+  };
 }
+
+/** What a client of the inference sockets is told for whom there is no room (row 155). */
+function tooManyConnections(limit: number): Uint8Array {
+  const text = `limits.connections: ${String(limit)} connections are open; close one, or raise the limit`;
+  return encodeFrameBytes(toErrorFrame('', new HearthError('limit_exceeded', text)));
+}
+
+/** Longest that the goodbye of one connection may take, in milliseconds: answers in flight to an editor go first. */
+const goodbyeMs = 2500;
 
 /** Connections that clients of the inference sockets leave to editors and to whoever looks after the daemon. */
 const keptForOperators = 16;

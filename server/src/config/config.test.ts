@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { configFromEnvironment, defaultFileContent, resolveConfig } from './config.js';
+import { limitsConfigSchema } from './limits-config.js';
 
 describe('configuration', () => {
   it('row 81: the first source that says something wins', () => {
@@ -17,7 +18,21 @@ describe('configuration', () => {
       write_timeout_secs: 60,
       drain_timeout_secs: 10,
       linger_secs: 5,
+      limits: limitsConfigSchema.parse({}),
     });
+  });
+
+  it.each(Object.keys(limitsConfigSchema.shape))(
+    'row 159: zero for limits.%s is an error that names it',
+    (key) => {
+      expect(() => resolveConfig({ limits: { [key]: 0 } })).toThrow(new RegExp(`limits\\.${key}`));
+    },
+  );
+
+  it('row 160: two wrong limits and a wrong key beside them are named in one message', () => {
+    expect(() =>
+      resolveConfig({ limits: { connections: 0, inbox_entries: 0, inbx: 1 }, queue_depth: -1 }),
+    ).toThrow(/(?=.*limits\.connections)(?=.*limits\.inbox_entries)(?=.*"inbx")(?=.*queue_depth)/);
   });
 
   it('row 160: two wrong fields are named in one message', () => {

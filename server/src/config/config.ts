@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { StartupError } from '../lock/startup-error.js';
 import type { ConfigInput } from './config-file.js';
+import { limitsConfigSchema } from './limits-config.js';
 
 /**
  * Everything that can be set about a daemon, from one schema. Sources, strongest first: command line,
@@ -75,6 +76,8 @@ export const configSchema = z.strictObject({
   linger_secs: secondsOrNone.default(5),
   context_size: contextSize.optional(),
   log_dir: name.optional(),
+  /** Bounds on connections and on what one of them may hold. */
+  limits: limitsConfigSchema.prefault({}),
 });
 
 export type Config = z.output<typeof configSchema>;
@@ -83,7 +86,7 @@ export type BackendConfig = z.output<typeof backendSchema>;
 
 /** What the default file says when it is first written: the figures, but not the choice of a model. */
 export function defaultFileContent(): ConfigInput {
-  const { engine: _engine, ...figures } = configSchema.parse({});
+  const { engine: _engine, limits: _limits, ...figures } = configSchema.parse({});
   return figures;
 }
 

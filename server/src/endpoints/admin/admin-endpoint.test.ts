@@ -16,7 +16,7 @@ beforeEach(async () => {
   directory = await fs.mkdtemp(path.join(os.tmpdir(), 'hadm-'));
   board = new StatusBoard();
   server = net.createServer((socket) => {
-    serveAdmin(socket, board);
+    void serveAdmin(socket, board);
   });
   server.listen(path.join(directory, 's'));
   await once(server, 'listening');

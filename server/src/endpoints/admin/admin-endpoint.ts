@@ -7,9 +7,9 @@ const maxLag = 256;
 
 /**
  * Serves one client of the admin socket: the snapshot, then what happens, until either side ends. Read-only:
- * whatever the client writes is thrown away (row 55).
+ * whatever the client writes is thrown away (row 55). Resolves when the socket has closed.
  */
-export function serveAdmin(socket: Socket, board: StatusBoard): void {
+export function serveAdmin(socket: Socket, board: StatusBoard): Promise<void> {
   let waiting = 0;
   const send = (frame: AdminFrame): void => {
     if (waiting >= maxLag) {
@@ -23,10 +23,14 @@ export function serveAdmin(socket: Socket, board: StatusBoard): void {
   };
   for (const frame of board.snapshot()) send(frame);
   board.events.on('frame', send);
-  socket.once('close', () => {
-    board.events.off('frame', send);
+  const closed = new Promise<void>((resolve) => {
+    socket.once('close', () => {
+      board.events.off('frame', send);
+      resolve();
+    });
   });
   // A client that goes away in mid-frame is its own affair; 'close' follows.
   socket.on('error', () => undefined);
   socket.resume();
+  return closed;
 }

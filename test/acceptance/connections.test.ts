@@ -1,0 +1,43 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type Home, hearthScope } from '../support/daemon.js';
+import { askOnce, say } from '../support/raw-client.js';
+import { until } from '../support/wait.js';
+
+/** Writes a configuration file and gives the flags that name it. */
+function configured(home: Home, config: unknown): readonly string[] {
+  const file = path.join(home.root, 'config.json');
+  fs.writeFileSync(file, JSON.stringify(config));
+  return ['--config', file];
+}
+
+describe('connections', () => {
+  const hearth = hearthScope('test');
+
+  test('row 155: one connection too many is told the cap and its limit; when one leaves there is room', async () => {
+    const home = hearth.makeHome();
+    // The last sixteen are kept for editors and for whoever looks after the daemon.
+    const daemon = await hearth.serve({ home, args: configured(home, { limits: { connections: 18 } }) });
+    const held = [await daemon.connect(), await daemon.connect()];
+    const refused = await daemon.connect();
+    const [told, ...more] = await refused.rest();
+    expect(told).toMatchObject({ id: '', type: 'error', code: 'queue_full' });
+    expect(told?.['message']).toMatch(/limits\.connections.*2 /);
+    expect(more).toEqual([]);
+    refused.destroy();
+    // Who is connected is served as before, and so is who looks after it.
+    expect((await held[0]?.ask(say('held')))?.at(-1)).toMatchObject({ id: 'held', type: 'done' });
+    (await daemon.admin()).destroy();
+    held[1]?.destroy();
+    await until(
+      async () => {
+        const frames = await askOnce(home.inferenceSocket, say('again')).catch(() => []);
+        return frames.at(-1)?.['type'] === 'done' ? true : undefined;
+      },
+      () => 'no room after one has left',
+    );
+    held[0]?.destroy();
+    expect(await daemon.log.waitFor({ msg: 'connections_shed' })).toMatchObject({ count: 1, limit: 18 });
+  });
+});
