@@ -12,8 +12,9 @@ import { calibrateThreads } from '../calibrate.js';
 import type { Decoder, Driver, Grammar, PreparedRequest, ResolvedSampling, Sequence } from '../driver.js';
 import { refuseGrammar } from '../grammar-guard.js';
 import type { LoadOrder, LoadedInfo } from '../messages.js';
+import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
-import { PromptBuilder } from './prompt.js';
+import { addonVocabulary } from './addon-vocabulary.js';
 
 /** Where a load has got to. */
 export type LoadProgress =
@@ -92,7 +93,7 @@ class AddonDriver implements Driver {
     this.#model = model;
     this.#context = context;
     this.#order = order;
-    this.#prompts = new PromptBuilder(model);
+    this.#prompts = new PromptBuilder(addonVocabulary(model));
     this.sequences = Array.from({ length: order.sequences }, () => new AddonSequence(context));
   }
 
