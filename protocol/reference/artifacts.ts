@@ -8,7 +8,9 @@ import { isJsonObject } from '../src/json.js';
 import type { JsonObject } from '../src/json.js';
 import { limits } from '../src/limits.js';
 import * as messages from '../src/messages.js';
-import { additionNote, generateRequestSchema } from '../src/request.js';
+import { generateRequestSchema } from '../src/request.js';
+import { additionNote } from '../src/sampling.js';
+import { typedRequestSchema } from '../src/typed-requests.js';
 
 /**
  * What is written from the sources: the JSON Schemas, and the tables in PROTOCOL.md. `node
@@ -17,6 +19,7 @@ import { additionNote, generateRequestSchema } from '../src/request.js';
 
 const schemas = {
   request: generateRequestSchema,
+  'typed-request': typedRequestSchema,
   'response-frame': responseFrameSchema,
   'admin-frame': adminFrameSchema,
   'auth-frame': authFrameSchema,
@@ -25,6 +28,7 @@ const schemas = {
 
 const titles: Record<keyof typeof schemas, string> = {
   request: 'A request on the inference socket',
+  'typed-request': 'A request on the inference socket that asks for something other than a generation',
   'response-frame': 'A frame that the inference socket answers',
   'admin-frame': 'A frame of the admin socket',
   'auth-frame': 'The first frame of a TCP connection to a daemon with a key',
@@ -69,6 +73,7 @@ const parts: Record<string, () => string> = {
     fieldTable(properties(jsonSchema(generateRequestSchema)), (field) => field['$comment'] !== additionNote),
   'request-additions': () =>
     fieldTable(properties(jsonSchema(generateRequestSchema)), (field) => field['$comment'] === additionNote),
+  'typed-requests': () => variantTable(jsonSchema(typedRequestSchema), 'type'),
   'response-frames': () => variantTable(jsonSchema(responseFrameSchema), 'type'),
   'error-codes': errorTable,
   'load-phases': () => variantTable(jsonSchema(loadPhaseSchema), 'phase'),

@@ -28,6 +28,11 @@ export const errorCatalogue = {
   not_found: { retryable: false, v1: 'invalid_request' },
   conflict: { retryable: false, v1: 'invalid_request' },
   peer_disconnected: { retryable: true, v1: 'backend_unavailable' },
+  attachment_unsupported: { retryable: false, v1: 'invalid_request' },
+  tool_call_malformed: { retryable: true, v1: 'internal' },
+  wire_version_unsupported: { retryable: false, v1: 'invalid_request' },
+  embed_unsupported: { retryable: false, v1: 'invalid_request' },
+  rerank_unsupported: { retryable: false, v1: 'invalid_request' },
 } as const satisfies Record<string, { readonly retryable: boolean; readonly v1: string }>;
 
 /** Every code that a Hearth error can carry. */

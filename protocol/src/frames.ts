@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { errorCodes } from './errors.js';
 import { jobClasses } from './request.js';
+import {
+  embeddingsFrameSchema,
+  renderedFrameSchema,
+  rerankFrameSchema,
+  textFrameSchema,
+  tokensFrameSchema,
+} from './typed-requests.js';
 
 /**
  * The frames of NDJSON v1: what the inference socket and the admin socket write, one JSON object a line.
@@ -13,14 +20,48 @@ export const stopReasonSchema = z.enum(['end', 'length', 'cancelled', 'error']);
 /** Why a generation ended: by itself, at `max_tokens`, because it was cancelled, or by a fault. */
 export type StopReason = z.infer<typeof stopReasonSchema>;
 
-export const usageSchema = z.object({ prompt_tokens: u32, completion_tokens: u32 });
+export const usageSchema = z.object({
+  prompt_tokens: u32,
+  completion_tokens: u32,
+  /** Of the prompt's tokens, those whose state was there already. Only where events were asked for. */
+  cached_tokens: u32.optional(),
+});
 /** Tokens of one generation. */
 export type Usage = z.infer<typeof usageSchema>;
+
+const logprob = z.object({ token: u32, text: z.string(), logprob: z.number() });
+export const tokenLogprobSchema = logprob.extend({ alternatives: z.array(logprob) });
+/** A token's natural log-probability, and the likeliest tokens in its place, the likeliest first. */
+export type TokenLogprob = z.infer<typeof tokenLogprobSchema>;
+
+/** Where the time of a generation went, in milliseconds. */
+export const timingsSchema = z.object({
+  queue_ms: u32,
+  /** From the request's arrival; absent where nothing was generated. */
+  first_token_ms: u32.optional(),
+  total_ms: u32,
+  /** Of prompt tokens that were evaluated: those that were cached are not in it. */
+  prefill_ms: z.number().min(0).optional(),
+  decode_ms: z.number().min(0).optional(),
+  /** Tokens that were predicted ahead, and how many of them were right. Only with speculative decoding. */
+  draft_tokens: u32.optional(),
+  draft_accepted: u32.optional(),
+});
+export type Timings = z.infer<typeof timingsSchema>;
+
+const toolCallSchema = z.object({
+  tool_call_id: z.string(),
+  name: z.string(),
+  /** A JSON object, as text. */
+  arguments: z.string(),
+});
 
 export const tokenFrameSchema = z.object({
   id: z.string(),
   type: z.literal('token'),
   content: z.string(),
+  /** Only where `logprobs` was asked for. */
+  logprobs: z.array(tokenLogprobSchema).optional(),
 });
 /** A piece of generated text. Not terminal. */
 export type TokenFrame = z.infer<typeof tokenFrameSchema>;
@@ -34,6 +75,18 @@ export const doneFrameSchema = z.object({
   stop_reason: stopReasonSchema,
   /** Name of the backend that served. For diagnosis; never branch on it. */
   backend: z.string(),
+  /** What the model thought before it answered. Only where there is any. */
+  thinking: z.string().optional(),
+  /** The calls that the model made. Only where the request had tools and there are any. */
+  tool_calls: z.array(toolCallSchema).optional(),
+  /** True where `tool_choice` asked for a call and none was made. */
+  tool_choice_unsatisfied: z.boolean().optional(),
+  /** Why it ended by itself: a text of `stop`, or calls of tools. Only where events were asked for. */
+  stop_detail: z.enum(['stop_sequence', 'tool_use']).optional(),
+  /** Only where `logprobs` was asked for and nothing is streamed. */
+  logprobs: z.array(tokenLogprobSchema).optional(),
+  /** Only where events were asked for. */
+  timings: timingsSchema.optional(),
 });
 /** The end of a generation that succeeded. Terminal. */
 export type DoneFrame = z.infer<typeof doneFrameSchema>;
@@ -86,6 +139,45 @@ export const cancelledFrameSchema = z.object({
   found: z.boolean(),
 });
 
+export const loadingFrameSchema = z.object({
+  type: z.literal('loading'),
+  id: z.string(),
+  model: z.string(),
+  /** How much of it is there, from 0 to 1, where that is known. */
+  progress: z.number().min(0).max(1).optional(),
+});
+export const thinkingFrameSchema = z.object({
+  type: z.literal('thinking'),
+  id: z.string(),
+  content: z.string(),
+});
+export const toolCallFrameSchema = z.object({
+  type: z.literal('tool_call'),
+  id: z.string(),
+  ...toolCallSchema.shape,
+});
+/** The engine died, and the stream goes on where it was. Only where `resume` was asked for. */
+export const resumedFrameSchema = z.object({
+  type: z.literal('resumed'),
+  id: z.string(),
+  completion_tokens: u32,
+});
+/** A piece of a typed reply (`wire_version`); its end is a `done` of the typed form. */
+export const blockFrameSchema = z.object({
+  type: z.literal('frame'),
+  id: z.string(),
+  block: z.discriminatedUnion('type', [
+    z.object({ type: z.literal('text'), delta: z.string() }),
+    z.object({ type: z.literal('thinking'), delta: z.string() }),
+    z.object({
+      type: z.literal('tool_use'),
+      tool_call_id: z.string(),
+      name: z.string(),
+      input: z.record(z.string(), z.unknown()),
+    }),
+  ]),
+});
+
 export const responseFrameSchema = z.discriminatedUnion('type', [
   tokenFrameSchema,
   doneFrameSchema,
@@ -95,6 +187,16 @@ export const responseFrameSchema = z.discriminatedUnion('type', [
   prefillFrameSchema,
   heartbeatFrameSchema,
   cancelledFrameSchema,
+  loadingFrameSchema,
+  thinkingFrameSchema,
+  toolCallFrameSchema,
+  resumedFrameSchema,
+  blockFrameSchema,
+  embeddingsFrameSchema,
+  rerankFrameSchema,
+  tokensFrameSchema,
+  textFrameSchema,
+  renderedFrameSchema,
 ]);
 /**
  * A frame of the inference socket. A request that did not ask for events gets `token`, `done` and `error` only:

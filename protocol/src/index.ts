@@ -1,6 +1,7 @@
 export * from './activity.js';
 export * from './auth.js';
 export * from './client.js';
+export * from './content.js';
 export * from './errors.js';
 export * from './frames.js';
 export * from './json.js';
@@ -10,5 +11,7 @@ export * from './ndjson.js';
 export * from './read-frames.js';
 export * from './read-request.js';
 export * from './request.js';
+export * from './sampling.js';
+export * from './typed-requests.js';
 export * from './vectors.js';
 export * from './version.js';

@@ -18,6 +18,34 @@ export const limits = {
   stopStrings: 16,
   /** Longest stop string in UTF-16 units. */
   stopLength: 256,
+  /** Most blocks in the content of one message. */
+  blocks: 1024,
+  /** Most attachments in a request (row 32). */
+  attachments: 32,
+  /** Most bytes of all attachments of a request together, as they are declared: 128 MiB (row 32). */
+  attachmentBytes: 134_217_728,
+  /** Most tools in a request. */
+  tools: 128,
+  /** Longest description of a tool in UTF-16 units. */
+  toolDescription: 65_536,
+  /** Most files that one fill-in-the-middle request brings along. */
+  infillFiles: 64,
+  /** Longest path of such a file in UTF-16 units. */
+  filePath: 1024,
+  /** Most tokens in a logit bias. */
+  logitBiases: 1024,
+  /** Most alternatives a token whose log-probabilities are asked for. */
+  logprobs: 20,
+  /** Most texts in one request for embeddings. */
+  embedInputs: 2048,
+  /** Most documents in one request to rerank (row 36). */
+  rerankDocuments: 256,
+  /** Most bytes of query and documents together: 8 MiB (row 36). */
+  rerankBytes: 8_388_608,
+  /** Most bytes of text that one `tokenize` takes: 1 MiB. */
+  tokenizeBytes: 1_048_576,
+  /** Most tokens that one `detokenize` takes. */
+  detokenizeTokens: 262_144,
   /** Longest deadline of a request in milliseconds: a day. */
   deadlineMs: 86_400_000,
   /** Most texts in one `hearth/countTokens` request. */

@@ -14,19 +14,45 @@ describe('reading a request', () => {
     const reading = read({ messages });
     expect(reading.kind).toBe('request');
     if (reading.kind !== 'request') return;
-    expect(resolveGeneration(reading.request)).toEqual({
-      input: { kind: 'chat', messages },
-      sampling: {
-        temperature: 1,
-        topP: 0.95,
-        topK: 64,
-        minP: 0,
-        seed: undefined,
-        maxTokens: 1000,
-        stop: [],
-        grammar: undefined,
+    expect(resolveGeneration(reading.request)).toMatchObject({
+      input: {
+        kind: 'chat',
+        messages: [{ role: 'user', content: [{ kind: 'text', text: 'hi' }] }],
+        tools: [],
       },
+      sampling: { temperature: 1, topP: 0.95, topK: 64, minP: 0, maxTokens: 1000, stop: [], seed: undefined },
+      format: { kind: 'text' },
+      cacheScope: undefined,
     });
+  });
+
+  test('row 30: blocks of an unknown type are ignored, and references must resolve', () => {
+    const content = [
+      { type: 'text', text: 'a' },
+      { type: 'hologram', depth: 3 },
+    ];
+    const reading = read({ messages: [{ role: 'user', content }] });
+    expect(reading).toMatchObject({ kind: 'request' });
+    if (reading.kind !== 'request') return;
+    expect(resolveGeneration(reading.request).input).toMatchObject({
+      messages: [{ content: [{ kind: 'text', text: 'a' }] }],
+    });
+    const data = { id: 'a', kind: 'image', len: 3, data: 'AAAA' };
+    const image = { messages: [{ role: 'user', content: [{ type: 'image', attachment_id: 'a' }] }] };
+    expect(read({ ...image, attachments: [data] }).kind).toBe('request');
+    for (const [wrong, told] of [
+      [{ ...image }, 'no image attachment'],
+      [{ ...image, attachments: [data, data] }, 'two attachments'],
+      [{ ...image, attachments: [{ ...data, kind: 'audio' }] }, 'no image attachment'],
+      [{ ...image, attachments: [{ ...data, len: 4 }] }, 'base64 of len'],
+      [{ messages, tools: [{ name: 't' }, { name: 't' }] }, 'two tools'],
+      [{ messages: [{ role: 'user', content: [] }] }, 'content must not be empty'],
+      [{ messages: [{ role: 'user', content: [{ type: 'text' }] }] }, 'messages.0.content'],
+    ] as const) {
+      const refused = read(wrong);
+      expect(refused).toMatchObject({ kind: 'invalid', error: { code: 'invalid_request' } });
+      if (refused.kind === 'invalid') expect(refused.error.message).toContain(told);
+    }
   });
 
   test('row 14: empty messages are refused under the id of the request, in these words', () => {

@@ -1,24 +1,37 @@
 import { z } from 'zod';
+import {
+  type ChatMessage,
+  type InfillFile,
+  type OutputFormat,
+  type ToolChoice,
+  type ToolDefinition,
+  attachmentSchema,
+  contentMistakes,
+  infillFileSchema,
+  messageSchema,
+  responseFormatSchema,
+  toChatMessage,
+  toolChoiceSchema,
+  toolSchema,
+} from './content.js';
 import { HearthError } from './errors.js';
 import { limits } from './limits.js';
+import {
+  type Sampling,
+  additionNote,
+  resolveSampling,
+  samplingAdditions,
+  samplingDefaults,
+  samplingFields,
+} from './sampling.js';
 import { utf8Length } from './text.js';
 
 /**
  * The request of NDJSON v1 and its additions. Field names are those of the wire; unknown fields are ignored.
- * Source: behaviours.md 1.2.
+ * Source: behaviours.md 1.2 and 1.3.
  */
 
 const u32 = z.int().min(0).max(4_294_967_295);
-
-export const roleSchema = z.enum(['system', 'user', 'assistant']);
-export type Role = z.infer<typeof roleSchema>;
-
-export const messageSchema = z.object({ role: roleSchema, content: z.string() });
-/** One turn of a conversation. */
-export type Message = z.infer<typeof messageSchema>;
-
-/** Marks in the JSON Schema what is newer than version 1 as it was first published. */
-export const additionNote = 'Addition to version 1.';
 
 /** Classes of work, the most urgent first. */
 export const jobClasses = ['interactive', 'chat', 'background'] as const;
@@ -26,14 +39,8 @@ export type JobClass = (typeof jobClasses)[number];
 
 const imageTokenBudgets = [70, 140, 280, 560, 1120] as const;
 
-/** What sampling uses where a request is silent (row 17). */
-export const samplingDefaults = {
-  temperature: 1.0,
-  top_p: 0.95,
-  top_k: 64,
-  max_tokens: 1000,
-  stream: true,
-} as const;
+/** The version of typed content and typed replies (behaviours.md 1.3). */
+export const typedWireVersion = 1;
 
 export const generateRequestSchema = z
   .object({
@@ -48,23 +55,7 @@ export const generateRequestSchema = z
       .max(limits.messages)
       .optional()
       .meta({ description: 'The conversation. Required unless `prompt` is given.' }),
-    temperature: z
-      .number()
-      .min(0)
-      .max(100)
-      .optional()
-      .meta({ default: samplingDefaults.temperature, description: '0 takes the likeliest token.' }),
-    top_p: z
-      .number()
-      .min(0)
-      .max(1)
-      .optional()
-      .meta({ default: samplingDefaults.top_p, description: '1 switches it off.' }),
-    top_k: u32.optional().meta({ default: samplingDefaults.top_k, description: '0 switches it off.' }),
-    max_tokens: u32
-      .min(1)
-      .optional()
-      .meta({ default: samplingDefaults.max_tokens, description: 'Most tokens of the answer.' }),
+    ...samplingFields,
     stream: z
       .boolean()
       .optional()
@@ -96,15 +87,7 @@ export const generateRequestSchema = z
       .max(256)
       .optional()
       .meta({ $comment: additionNote, description: 'Name of a model. Absent: the default model.' }),
-    seed: u32.optional().meta({
-      $comment: additionNote,
-      description: 'Equal seeds give equal text for equal requests. Absent: a random one.',
-    }),
-    min_p: z.number().min(0).max(1).optional().meta({
-      $comment: additionNote,
-      default: 0,
-      description: 'Least probability of a token relative to the likeliest. 0 switches it off.',
-    }),
+    ...samplingAdditions,
     stop: z.array(z.string().min(1).max(limits.stopLength)).max(limits.stopStrings).optional().meta({
       $comment: additionNote,
       default: [],
@@ -136,27 +119,123 @@ export const generateRequestSchema = z
       $comment: additionNote,
       description: 'With `prompt`: the text after the cursor. Asks for fill-in-the-middle.',
     }),
+    files: z.array(infillFileSchema).max(limits.infillFiles).optional().meta({
+      $comment: additionNote,
+      default: [],
+      description: 'With `suffix`: files of the repository to look at, the least related first.',
+    }),
+    wire_version: u32.optional().meta({
+      $comment: additionNote,
+      description: `Asks for typed replies (\`frame\` with blocks). Must be ${typedWireVersion}.`,
+    }),
+    attachments: z
+      .array(attachmentSchema)
+      .max(limits.attachments)
+      .optional()
+      .meta({ $comment: additionNote, default: [], description: 'Data that blocks of messages name.' }),
+    tools: z
+      .array(toolSchema)
+      .max(limits.tools)
+      .optional()
+      .meta({ $comment: additionNote, default: [], description: 'Tools that the model may call.' }),
+    tool_choice: toolChoiceSchema.optional().meta({
+      $comment: additionNote,
+      default: 'auto',
+      description:
+        'Whether the model may call a tool, must not, must, or must call the one that is named. Needs `tools`.',
+    }),
+    parallel_tool_calls: z.boolean().optional().meta({
+      $comment: additionNote,
+      default: true,
+      description: 'False: at most one call an answer.',
+    }),
+    response_format: responseFormatSchema.optional().meta({
+      $comment: additionNote,
+      default: { type: 'text' },
+      description: 'JSON, or JSON of a schema, enforced while it is written. Not with `tools` or `grammar`.',
+    }),
+    thinking: z.boolean().optional().meta({
+      $comment: additionNote,
+      description: 'Whether a model that can is to think first. Absent: as its template has it.',
+    }),
+    thinking_budget: u32.optional().meta({
+      $comment: additionNote,
+      description: 'Most tokens of thinking; the model is then made to answer.',
+    }),
+    cache_scope: z.enum(['shared', 'client']).optional().meta({
+      $comment: additionNote,
+      default: 'shared',
+      description:
+        "`client`: the KV cache of this request serves no other client, and no other client's serves it.",
+    }),
+    cache_key: z.string().min(1).max(limits.idLength).optional().meta({
+      $comment: additionNote,
+      description: 'Requests with the same key go to the same service where there are several.',
+    }),
+    resume: z.boolean().optional().meta({
+      $comment: additionNote,
+      default: false,
+      description:
+        'True: where the engine dies in mid-stream, the stream goes on from the last token once it is back.',
+    }),
+    dry_run: z.boolean().optional().meta({
+      $comment: additionNote,
+      default: false,
+      description: 'True: nothing is generated; the answer is the prompt as the model would get it.',
+    }),
   })
   .superRefine((request, context) => {
-    if (request.messages !== undefined && request.prompt !== undefined) {
-      context.addIssue({
-        code: 'custom',
-        path: ['prompt'],
-        message: 'give either messages or prompt, not both',
-      });
-    }
-    if (request.messages === undefined && request.prompt === undefined) {
-      context.addIssue({ code: 'custom', path: ['messages'], message: 'messages must not be empty' });
-    }
-    if (request.suffix !== undefined && request.prompt === undefined) {
-      context.addIssue({ code: 'custom', path: ['suffix'], message: 'suffix needs prompt' });
+    for (const { path, message } of requestMistakes(request)) {
+      context.addIssue({ code: 'custom', path: [...path], message });
     }
   })
   // The same in JSON Schema's words, which the refinement cannot give.
   .meta({
     oneOf: [{ required: ['messages'] }, { required: ['prompt'] }],
-    dependentRequired: { suffix: ['prompt'] },
+    dependentRequired: { suffix: ['prompt'], files: ['suffix'], tools: ['messages'], tool_choice: ['tools'] },
   });
+
+type Checked = Parameters<typeof contentMistakes>[0] & {
+  readonly prompt?: string | undefined;
+  readonly suffix?: string | undefined;
+  readonly files?: readonly unknown[] | undefined;
+  readonly tool_choice?: z.output<typeof toolChoiceSchema> | undefined;
+  readonly response_format?: { readonly type: string } | undefined;
+  readonly grammar?: string | undefined;
+};
+
+/** Fields that do not go together, or that lack another. */
+function requestMistakes(request: Checked): ReturnType<typeof contentMistakes> {
+  const { messages, prompt, suffix, files, tools = [], tool_choice: choice, grammar = '' } = request;
+  const format = request.response_format?.type ?? 'text';
+  const rules: readonly (readonly [boolean, string, string])[] = [
+    [messages !== undefined && prompt !== undefined, 'prompt', 'give either messages or prompt, not both'],
+    [messages === undefined && prompt === undefined, 'messages', 'messages must not be empty'],
+    [suffix !== undefined && prompt === undefined, 'suffix', 'suffix needs prompt'],
+    [files !== undefined && suffix === undefined, 'files', 'files needs suffix'],
+    [tools.length > 0 && messages === undefined, 'tools', 'tools needs messages'],
+    [choice !== undefined && tools.length === 0, 'tool_choice', 'tool_choice needs tools'],
+    [
+      typeof choice === 'object' && tools.length > 0 && !tools.some(({ name }) => name === choice.name),
+      'tool_choice',
+      'tool_choice names a tool that is not among tools',
+    ],
+    [
+      choice !== undefined && choice !== 'none' && format !== 'text',
+      'tool_choice',
+      'tool_choice and response_format exclude each other',
+    ],
+    [
+      grammar !== '' && (format !== 'text' || (tools.length > 0 && choice !== 'none')),
+      'grammar',
+      'grammar excludes response_format and tools',
+    ],
+  ];
+  return [
+    ...rules.flatMap(([wrong, field, message]) => (wrong ? [{ path: [field], message }] : [])),
+    ...contentMistakes(request),
+  ];
+}
 
 /** Ends another request of the same connection. An addition to version 1. */
 export const cancelRequestSchema = z.object({
@@ -173,30 +252,35 @@ export type GenerateRequest = z.output<typeof generateRequestSchema>;
 
 /** What is to be continued. `infill` asks for the text between `prefix` and `suffix`. */
 export type GenerationInput =
-  | { readonly kind: 'chat'; readonly messages: readonly Message[] }
+  | ChatInput
   | { readonly kind: 'raw'; readonly prompt: string }
-  | { readonly kind: 'infill'; readonly prefix: string; readonly suffix: string };
+  | {
+      readonly kind: 'infill';
+      readonly prefix: string;
+      readonly suffix: string;
+      /** The least related first. */
+      readonly files: readonly InfillFile[];
+    };
 
-/** Sampling with every default filled in. Engines see only this form. */
-export interface Sampling {
-  /** 0: greedy. */
-  readonly temperature: number;
-  readonly topP: number;
-  /** 0: off. */
-  readonly topK: number;
-  /** 0: off. */
-  readonly minP: number;
-  readonly seed: number | undefined;
-  readonly maxTokens: number;
-  readonly stop: readonly string[];
-  /** GBNF, or undefined for no constraint. */
-  readonly grammar: string | undefined;
+export interface ChatInput {
+  readonly kind: 'chat';
+  readonly messages: readonly ChatMessage[];
+  readonly tools: readonly ToolDefinition[];
+  readonly toolChoice: ToolChoice;
+  readonly parallelToolCalls: boolean;
+  /** Undefined: as the model's template has it. */
+  readonly thinking: boolean | undefined;
+  /** In tokens; undefined: none. */
+  readonly thinkingBudget: number | undefined;
 }
 
 /** A request with every default filled in: what engines see. */
 export interface ResolvedGeneration {
   readonly input: GenerationInput;
   readonly sampling: Sampling;
+  readonly format: OutputFormat;
+  /** Whose KV cache may serve it and may be served by it; undefined: everyone's. */
+  readonly cacheScope: string | undefined;
 }
 
 /**
@@ -210,28 +294,53 @@ export function parseGenerateRequest(value: unknown): GenerateRequest {
   throw new HearthError('invalid_request', describeIssues(result.error));
 }
 
-/** Fills in the defaults (row 17). */
-export function resolveGeneration(request: GenerateRequest): ResolvedGeneration {
+/**
+ * Fills in the defaults (row 17).
+ *
+ * @param client whose request it is, where its KV cache is to be kept apart
+ */
+export function resolveGeneration(request: GenerateRequest, client = ''): ResolvedGeneration {
   return {
     input: toInput(request),
-    sampling: {
-      temperature: request.temperature ?? samplingDefaults.temperature,
-      topP: request.top_p ?? samplingDefaults.top_p,
-      topK: request.top_k ?? samplingDefaults.top_k,
-      minP: request.min_p ?? 0,
-      seed: request.seed,
-      maxTokens: request.max_tokens ?? samplingDefaults.max_tokens,
-      stop: request.stop ?? [],
-      grammar: request.grammar === '' ? undefined : request.grammar,
-    },
+    sampling: resolveSampling(request, request.stop ?? []),
+    format: toFormat(request),
+    cacheScope: request.cache_scope === 'client' ? client : undefined,
   };
 }
 
 function toInput(request: GenerateRequest): GenerationInput {
-  if (request.messages !== undefined) return { kind: 'chat', messages: request.messages };
-  const prompt = request.prompt ?? '';
-  if (request.suffix === undefined) return { kind: 'raw', prompt };
-  return { kind: 'infill', prefix: prompt, suffix: request.suffix };
+  const { messages, attachments = [], prompt = '', suffix, files = [] } = request;
+  if (messages !== undefined) {
+    return {
+      kind: 'chat',
+      messages: messages.map((message) => toChatMessage(message, attachments)),
+      tools: request.tools ?? [],
+      toolChoice: toToolChoice(request),
+      parallelToolCalls: request.parallel_tool_calls ?? true,
+      thinking: request.thinking,
+      thinkingBudget: request.thinking_budget,
+    };
+  }
+  if (suffix === undefined) return { kind: 'raw', prompt };
+  return { kind: 'infill', prefix: prompt, suffix, files };
+}
+
+function toToolChoice({ tools = [], tool_choice: choice }: GenerateRequest): ToolChoice {
+  if (tools.length === 0) return { kind: 'none' };
+  if (typeof choice === 'object') return { kind: 'named', name: choice.name };
+  return { kind: choice ?? 'auto' };
+}
+
+function toFormat({ grammar = '', response_format: format }: GenerateRequest): OutputFormat {
+  if (grammar !== '') return { kind: 'gbnf', grammar };
+  switch (format?.type) {
+    case 'json_object':
+      return { kind: 'json' };
+    case 'json_schema':
+      return { kind: 'json_schema', schema: format.schema };
+    default:
+      return { kind: 'text' };
+  }
 }
 
 /** One line that names every wrong field, without the values that were wrong. */

@@ -5,6 +5,8 @@ import type {
   ModelInfo,
   ResolvedGeneration,
   StopReason,
+  TokenLogprob,
+  ToolCall,
   Usage,
 } from '@hearth/protocol';
 
@@ -57,12 +59,36 @@ export interface EngineEvents {
 }
 
 export type EngineChunk =
-  | { readonly kind: 'token'; readonly text: string }
-  | { readonly kind: 'done'; readonly stopReason: StopReason; readonly usage: Usage };
+  /** `logprobs`, of the tokens that make up `text`: only where they were asked for. */
+  | { readonly kind: 'token'; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
+  | { readonly kind: 'thinking'; readonly text: string }
+  /** A whole call: its arguments are a JSON object that fits the tool's schema. */
+  | { readonly kind: 'tool_call'; readonly call: ToolCall }
+  /** The worker died, and the stream goes on from the last chunk. Only where `resume` was asked for. */
+  | { readonly kind: 'resumed' }
+  | {
+      readonly kind: 'done';
+      readonly stopReason: StopReason;
+      readonly usage: Usage;
+      /** Why it ended by itself, where it was not the model's end token. */
+      readonly stopDetail?: 'stop_sequence' | 'tool_use';
+      readonly timings?: EngineTimings;
+    };
 
-/** Why an engine could not serve. Only `invalid_request` is the client's doing (row 76). */
+/** Where the time of a generation went. */
+export interface EngineTimings {
+  /** Milliseconds; cached tokens take none. */
+  readonly prefillMs: number;
+  /** Milliseconds, from the first token to the last. */
+  readonly decodeMs: number;
+  /** Tokens predicted ahead, and how many were right; absent without speculative decoding. */
+  readonly draftTokens?: number;
+  readonly draftAccepted?: number;
+}
+
+/** Why an engine could not serve. `invalid_request` and `unsupported` are the client's doing (row 76). */
 export type EngineFailureKind =
-  'not_ready' | 'invalid_request' | 'unavailable' | 'internal' | 'crashed' | 'hung';
+  'not_ready' | 'invalid_request' | 'unsupported' | 'unavailable' | 'internal' | 'crashed' | 'hung';
 
 /** An engine's failure, before the router gives it a wire code. `message` holds no content and no path. */
 export class EngineFailure extends Error {

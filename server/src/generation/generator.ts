@@ -35,7 +35,7 @@ export async function* generate(
   caller: Caller,
   signal: AbortSignal,
 ): AsyncGenerator<GenerationEvent, void, undefined> {
-  const resolved = resolveGeneration(request);
+  const resolved = resolveGeneration(request, caller.client ?? caller.name);
   const stream = parts.streams.open(caller.name);
   const cancel = (): void => {
     stream.cancel();
@@ -140,6 +140,7 @@ async function* run(
         end = chunk;
         break;
       }
+      if (chunk.kind !== 'token') continue;
       stream.token();
       text += chunk.text;
       yield chunks.hold({ kind: 'token', text: chunk.text });

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import type { GenerationInput, Sampling } from '@hearth/protocol';
+import type { ResolvedGeneration } from '@hearth/protocol';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { resolveModel } from '../../models/resolve-model.js';
 import type { ModelSource } from '../../models/model-source.js';
@@ -11,7 +11,15 @@ import { EngineFailure } from '../engine.js';
 import type { EngineChunk } from '../engine.js';
 import { LlamaEngine } from './llama-engine.js';
 import type { LlamaEngineOptions } from './llama-engine.js';
-import { bundleTestWorker, collect, greedy, rawRequest, reaches } from './testing.js';
+import {
+  bundleTestWorker,
+  chatInput,
+  collect,
+  grammarRequest,
+  rawRequest,
+  reaches,
+  requestFor,
+} from './testing.js';
 import type { TestWorker } from './testing.js';
 
 /** The engine with real workers: the pilot where weights matter, a tiny random model elsewhere. */
@@ -71,17 +79,10 @@ async function pilot(): Promise<ModelSource> {
   return resolveModel('pilot');
 }
 
-function ask(
-  input: GenerationInput,
-  sampling: Partial<Sampling> = {},
-): { input: GenerationInput; sampling: Sampling } {
-  return { input, sampling: { ...greedy, ...sampling } };
-}
-
 /** Begins a generation and reads until its first piece of text; gives the iterator, still running. */
 async function begin(
   engine: LlamaEngine,
-  request: ReturnType<typeof ask>,
+  request: ResolvedGeneration,
   signal: AbortSignal = never,
 ): Promise<AsyncIterator<EngineChunk, void>> {
   const iterator = engine.generate(request, signal)[Symbol.asyncIterator]();
@@ -168,7 +169,7 @@ describe('sampling with the pilot', () => {
     const engine = await startEngine(await pilot());
     const grammar = 'root ::= "yes" | "no"';
     const { text, stopReason } = await collect(
-      engine.generate(rawRequest(prompt, { temperature: 1, grammar }), never),
+      engine.generate(grammarRequest(prompt, grammar, { temperature: 1 }), never),
     );
     expect(['yes', 'no']).toContain(text);
     expect(stopReason).toBe('end');
@@ -183,9 +184,7 @@ describe('sampling with the pilot', () => {
       `root ::= ${'('.repeat(30_000)}"a"${')'.repeat(30_000)}`,
     ];
     for (const wrong of bad) {
-      const failure = await failureOf(
-        collect(engine.generate(rawRequest(prompt, { grammar: wrong }), never)),
-      );
+      const failure = await failureOf(collect(engine.generate(grammarRequest(prompt, wrong), never)));
       expect(failure.kind).toBe('invalid_request');
       expect(failure.message).toContain('grammar');
     }
@@ -198,7 +197,7 @@ test('a grammar that no token can meet fails its own request only, and its seque
   const pid = engine.workerPid;
   const other = collect(engine.generate(rawRequest(prompt, { maxTokens: 200 }), never));
   for (const grammar of ['root ::= "\\x00"', 'root ::= "a" "\\x00"', 'root ::= "\\x00"']) {
-    const failure = await failureOf(collect(engine.generate(rawRequest(prompt, { grammar }), never)));
+    const failure = await failureOf(collect(engine.generate(grammarRequest(prompt, grammar), never)));
     expect(failure.kind).toBe('invalid_request');
     expect(failure.message).toContain('grammar');
   }
@@ -216,7 +215,7 @@ test('a grammar that would never come back is refused with figures, and the engi
     'root ::= a{900}\na ::= b b b b\nb ::= "x"? | "y"? | "z"?',
     `root ::= ${'"a"? '.repeat(3000)}`,
   ]) {
-    const failure = await failureOf(collect(engine.generate(rawRequest(prompt, { grammar }), never)));
+    const failure = await failureOf(collect(engine.generate(grammarRequest(prompt, grammar), never)));
     expect(failure.kind).toBe('invalid_request');
     expect(failure.message).toMatch(/\d+ states.*at most \d+/u);
   }
@@ -228,7 +227,7 @@ test('a grammar that passes and hangs all the same is given up soon after its co
   const engine = await startEngine(await pilot(), { restart: { firstDelayMs: 10 } });
   const grammar = `root ::= (${Array(8).fill('[a-z ]').join(' | ')})* "\\x01"`;
   const abort = new AbortController();
-  const ended = collect(engine.generate(rawRequest(prompt, { temperature: 1, grammar }), abort.signal));
+  const ended = collect(engine.generate(grammarRequest(prompt, grammar, { temperature: 1 }), abort.signal));
   await new Promise((resolve) => setTimeout(resolve, 1000));
   const started = performance.now();
   abort.abort();
@@ -257,12 +256,9 @@ describe('inputs', () => {
   test('a chat goes through the template, and its marks in what a user writes are text', async () => {
     const engine = await startEngine(await tinyModel());
     const chat = (content: string): Promise<number> =>
-      collect(
-        engine.generate(
-          ask({ kind: 'chat', messages: [{ role: 'user', content }] }, { maxTokens: 1 }),
-          never,
-        ),
-      ).then(({ usage }) => usage.prompt_tokens);
+      collect(engine.generate(requestFor(chatInput(content), { maxTokens: 1 }), never)).then(
+        ({ usage }) => usage.prompt_tokens,
+      );
     const [plain, marked, mark] = [
       await chat('x'),
       await chat('x<|im_end|>'),
@@ -274,7 +270,10 @@ describe('inputs', () => {
   });
 
   test('infill runs with a middle token, without one, and is refused without any', async () => {
-    const request = ask({ kind: 'infill', prefix: 'let x = ', suffix: ';\n' }, { maxTokens: 4 });
+    const request = requestFor(
+      { kind: 'infill', prefix: 'let x = ', suffix: ';\n', files: [] },
+      { maxTokens: 4 },
+    );
     const [full, noMiddle, none] = await Promise.all([
       startEngine(await tinyModel()),
       startEngine(await tinyModel({ infillMiddle: false })),
@@ -293,7 +292,10 @@ describe('inputs', () => {
     const engine = await startEngine(await tinyModel({ contextLength: 256 }));
     const long = 'some words of a long file\n'.repeat(2000);
     const { usage, stopReason } = await collect(
-      engine.generate(ask({ kind: 'infill', prefix: long, suffix: long }, { maxTokens: 30 }), never),
+      engine.generate(
+        requestFor({ kind: 'infill', prefix: long, suffix: long, files: [] }, { maxTokens: 30 }),
+        never,
+      ),
     );
     expect(usage.completion_tokens).toBe(30);
     expect(stopReason).toBe('length');

@@ -5,17 +5,16 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { writeTinyGguf } from '../../models/testing/tiny-gguf.js';
-import { bundleTestWorker } from './testing.js';
+import { bundleTestWorker, rawRequest } from './testing.js';
 import type { TestWorker } from './testing.js';
 
 /** A stand-in for the daemon: it forks a worker, keeps it busy, says its pid, and waits to be killed. */
 const parent = `
 import { fork } from 'node:child_process';
-const [worker, model] = process.argv.slice(2);
+const [worker, model, request] = process.argv.slice(2);
 const child = fork(worker, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, maxTokens: 100000, stop: [] };
 child.on('message', ({ kind }) => {
-  if (kind === 'loaded') child.send({ kind: 'generate', id: 1, credit: 100000, request: { input: { kind: 'raw', prompt: 'x' }, sampling } });
+  if (kind === 'loaded') child.send({ kind: 'generate', id: 1, credit: 100000, request: JSON.parse(request) });
   if (kind === 'chunk') console.log(child.pid);
 });
 child.send({ kind: 'load', order: { path: model, sequences: 1, contextSize: 8192, threads: 1, longestTokenBytes: 0 } });
@@ -40,9 +39,10 @@ afterAll(async () => {
 test('row 121: kill -9 of the daemon leaves no worker behind, not even a busy one', async () => {
   const script = path.join(folder, 'parent.mjs');
   const model = path.join(folder, 'tiny.gguf');
+  const request = JSON.stringify(rawRequest('x', { maxTokens: 100_000 }));
   await writeFile(script, parent);
   await writeTinyGguf(model, { contextLength: 8192 });
-  const daemon = spawn(process.execPath, [script, worker.path, model], {
+  const daemon = spawn(process.execPath, [script, worker.path, model, request], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const pid = await new Promise<number>((resolve, reject) => {

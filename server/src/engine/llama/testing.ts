@@ -4,7 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type { EngineChunk } from '../engine.js';
 import type { LlamaEngine } from './llama-engine.js';
-import type { ResolvedGeneration, Sampling, StopReason, Usage } from '@hearth/protocol';
+import { resolveSampling } from '@hearth/protocol';
+import type {
+  GenerationInput,
+  OutputFormat,
+  ResolvedGeneration,
+  Sampling,
+  StopReason,
+  Usage,
+} from '@hearth/protocol';
 
 /** What tests of the engine share. */
 
@@ -53,20 +61,45 @@ export async function reaches(
   });
 }
 
+/** A request for `input`, greedily and for 32 tokens unless `sampling` says otherwise. */
+export function requestFor(
+  input: GenerationInput,
+  sampling: Partial<Sampling> = {},
+  format: OutputFormat = { kind: 'text' },
+): ResolvedGeneration {
+  return { input, sampling: { ...greedy, ...sampling }, format, cacheScope: undefined };
+}
+
+/** A conversation of one message. */
+export function chatInput(text: string): GenerationInput {
+  return {
+    kind: 'chat',
+    messages: [{ role: 'user', content: [{ kind: 'text', text }] }],
+    tools: [],
+    toolChoice: { kind: 'none' },
+    parallelToolCalls: true,
+    thinking: undefined,
+    thinkingBudget: undefined,
+  };
+}
+
+/** A request to continue `prompt` within `grammar`. */
+export function grammarRequest(
+  prompt: string,
+  grammar: string,
+  sampling: Partial<Sampling> = {},
+): ResolvedGeneration {
+  return requestFor({ kind: 'raw', prompt }, sampling, { kind: 'gbnf', grammar });
+}
+
 /** A request to continue `prompt`, greedily and for 32 tokens unless `sampling` says otherwise. */
 export function rawRequest(prompt: string, sampling: Partial<Sampling> = {}): ResolvedGeneration {
-  return { input: { kind: 'raw', prompt }, sampling: { ...greedy, ...sampling } };
+  return requestFor({ kind: 'raw', prompt }, sampling);
 }
 
 export const greedy: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  seed: undefined,
+  ...resolveSampling({ temperature: 0, top_p: 1, top_k: 0 }, []),
   maxTokens: 32,
-  stop: [],
-  grammar: undefined,
 };
 
 /** A whole generation. */
@@ -82,7 +115,8 @@ export async function collect(chunks: AsyncIterable<EngineChunk>): Promise<Colle
   const texts: string[] = [];
   for await (const chunk of chunks) {
     if (chunk.kind === 'token') texts.push(chunk.text);
-    else return { text: texts.join(''), chunks: texts, stopReason: chunk.stopReason, usage: chunk.usage };
+    else if (chunk.kind === 'done')
+      return { text: texts.join(''), chunks: texts, stopReason: chunk.stopReason, usage: chunk.usage };
   }
   throw new Error('the generation ended without done');
 }

@@ -53,7 +53,7 @@ export interface GenerationResult {
 
 /** Why the worker refused or lost one generation or count. */
 export interface RequestFailure {
-  readonly kind: 'invalid_request' | 'unavailable' | 'internal';
+  readonly kind: 'invalid_request' | 'unsupported' | 'unavailable' | 'internal';
   /** Holds no content and no path. */
   readonly message: string;
 }

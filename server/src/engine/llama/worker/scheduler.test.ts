@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { rawRequest, requestFor } from '../testing.js';
 import type { Decoder, Driver, PreparedRequest, Sequence } from './driver.js';
 import type { GenerationResult, RequestFailure } from './messages.js';
 import { RequestError } from './request-error.js';
@@ -156,17 +157,7 @@ function start(sequences: number): Run {
       while (!ids.every((id) => results.has(id))) await new Promise<void>((resolve) => (changed = resolve));
     },
     submit(id, prompt, { maxTokens = 4, credit = 1000, stop = [] } = {}) {
-      const sampling = {
-        temperature: 0,
-        topP: 1,
-        topK: 0,
-        minP: 0,
-        seed: undefined,
-        maxTokens,
-        stop,
-        grammar: undefined,
-      };
-      void scheduler.submit(id, { input: { kind: 'raw', prompt }, sampling }, credit);
+      void scheduler.submit(id, rawRequest(prompt, { maxTokens, stop }), credit);
     },
   };
 }
@@ -284,18 +275,7 @@ test('given a full context, then a generation ends with length', async () => {
 
 test('given a request that cannot be prepared, then it fails alone', async () => {
   const run = start(1);
-  const messages = [{ role: 'user' as const, content: 'x' }];
-  const sampling = {
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    seed: 1,
-    maxTokens: 1,
-    stop: [],
-    grammar: undefined,
-  };
-  void run.scheduler.submit(1, { input: { kind: 'chat', messages }, sampling }, 1);
+  void run.scheduler.submit(1, requestFor({ kind: 'infill', prefix: 'x', suffix: '', files: [] }), 1);
   run.submit(2, 'x');
   await run.settled(1, 2);
   expect(run.events).toContain('1 invalid_request');

@@ -14,6 +14,7 @@ import { refuseGrammar } from '../grammar-guard.js';
 import type { LoadOrder, LoadedInfo } from '../messages.js';
 import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
+import { refuseUnsupported } from '../unsupported.js';
 import { addonVocabulary } from './addon-vocabulary.js';
 
 /** Where a load has got to. */
@@ -106,7 +107,8 @@ class AddonDriver implements Driver {
   }
 
   async prepare(request: ResolvedGeneration): Promise<PreparedRequest> {
-    const { sampling } = request;
+    const { sampling, format } = request;
+    refuseUnsupported(request);
     const prompt = this.#prompts.build(request.input, {
       contextSize: this.info.contextSize,
       maxTokens: sampling.maxTokens,
@@ -117,7 +119,7 @@ class AddonDriver implements Driver {
       stopTokens: prompt.stopTokens,
       stopTexts: [...sampling.stop, ...prompt.stopTexts],
       sampling: { ...sampling, seed: chooseSeed(sampling.seed) },
-      grammar: sampling.grammar === undefined ? undefined : await this.#parseGrammar(sampling.grammar),
+      grammar: format.kind === 'gbnf' ? await this.#parseGrammar(format.grammar) : undefined,
     };
   }
 

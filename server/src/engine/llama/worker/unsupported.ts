@@ -1,0 +1,43 @@
+import type { ChatInput, ResolvedGeneration, Sampling } from '@hearth/protocol';
+import { RequestError } from './request-error.js';
+
+/**
+ * Refuses what the engine cannot do yet: a field that is ignored would be a lie.
+ *
+ * @throws RequestError `unsupported` that names the fields.
+ */
+export function refuseUnsupported({ input, sampling, format }: ResolvedGeneration): void {
+  const fields = [
+    ...unsupportedSampling(sampling),
+    ...(input.kind === 'chat' ? unsupportedChat(input) : []),
+    ...(input.kind === 'infill' && input.files.length > 0 ? ['files'] : []),
+    ...(format.kind === 'json' || format.kind === 'json_schema' ? ['response_format'] : []),
+  ];
+  if (fields.length === 0) return;
+  throw new RequestError('unsupported', `This engine cannot do ${fields.join(', ')}. Leave it out.`);
+}
+
+function unsupportedSampling(sampling: Sampling): readonly string[] {
+  const { penalties } = sampling;
+  const rules: readonly (readonly [boolean, string])[] = [
+    [sampling.typicalP !== 1, 'typical_p'],
+    [penalties.repeat !== 1, 'repeat_penalty'],
+    [penalties.presence !== 0, 'presence_penalty'],
+    [penalties.frequency !== 0, 'frequency_penalty'],
+    [sampling.dry !== undefined, 'dry_multiplier'],
+    [sampling.xtc !== undefined, 'xtc_probability'],
+    [sampling.mirostat !== undefined, 'mirostat'],
+    [sampling.logitBias.length > 0, 'logit_bias'],
+    [sampling.logprobs !== undefined, 'logprobs'],
+  ];
+  return rules.flatMap(([used, name]) => (used ? [name] : []));
+}
+
+function unsupportedChat(input: ChatInput): readonly string[] {
+  const rules: readonly (readonly [boolean, string])[] = [
+    [input.tools.length > 0, 'tools'],
+    [input.thinking === true, 'thinking'],
+    [input.messages.some(({ content }) => content.some(({ kind }) => kind === 'media')), 'attachments'],
+  ];
+  return rules.flatMap(([used, name]) => (used ? [name] : []));
+}
