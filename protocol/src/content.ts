@@ -159,7 +159,9 @@ function toBlock(
     }
     case 'unknown':
       return [];
-    default: {
+    case 'image':
+    case 'audio':
+    case 'video': {
       const attachment = attachments.find(({ id }) => id === block.attachment_id);
       return attachment === undefined ? [] : [{ kind: 'media', medium: block.type, data: attachment.data }];
     }

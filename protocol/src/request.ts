@@ -338,7 +338,8 @@ function toFormat({ grammar = '', response_format: format }: GenerateRequest): O
       return { kind: 'json' };
     case 'json_schema':
       return { kind: 'json_schema', schema: format.schema };
-    default:
+    case 'text':
+    case undefined:
       return { kind: 'text' };
   }
 }

@@ -105,7 +105,11 @@ export const samplingAdditions = {
   ),
 };
 
-const samplingSchema = z.object({ ...samplingFields, ...samplingAdditions });
+type SamplingRequest = {
+  readonly [Field in keyof (typeof samplingFields & typeof samplingAdditions)]?: z.output<
+    (typeof samplingFields & typeof samplingAdditions)[Field]
+  >;
+};
 
 /** Sampling with every default filled in. Engines see only this form. */
 export interface Sampling {
