@@ -156,7 +156,7 @@ export interface Dry {
 }
 
 /** Fills in the defaults (row 17). */
-export function resolveSampling(request: z.output<typeof samplingSchema>, stop: readonly string[]): Sampling {
+export function resolveSampling(request: SamplingRequest, stop: readonly string[]): Sampling {
   const { dry_multiplier: dry = 0, xtc_probability: xtc = 0, mirostat = 0 } = request;
   return {
     temperature: request.temperature ?? samplingDefaults.temperature,

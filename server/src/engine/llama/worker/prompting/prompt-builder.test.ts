@@ -1,4 +1,5 @@
-import type { Message } from '@hearth/protocol';
+import { generateRequestSchema, resolveGeneration } from '@hearth/protocol';
+import type { GenerationInput, Message } from '@hearth/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PromptBuilder } from './prompt-builder.js';
@@ -16,9 +17,13 @@ const conversation: readonly Message[] = [
   { role: 'user', content: 'And?' },
 ];
 
+function chat(messages: readonly Message[]): GenerationInput {
+  return resolveGeneration(generateRequestSchema.parse({ messages })).input;
+}
+
 function show(family: Family, messages: readonly Message[], options: ToyOptions = {}): string {
   const vocabulary = toyVocabulary({ ...family, ...options });
-  return toyText(new PromptBuilder(vocabulary).build({ kind: 'chat', messages }, bounds).tokens, vocabulary);
+  return toyText(new PromptBuilder(vocabulary).build(chat(messages), bounds).tokens, vocabulary);
 }
 
 describe('a conversation in the shape of each family', () => {
@@ -29,7 +34,7 @@ describe('a conversation in the shape of each family', () => {
   test.each(families)('$name: what ends a turn ends the answer', (family) => {
     const vocabulary = toyVocabulary(family);
     const builder = new PromptBuilder(vocabulary);
-    const { stopTokens, stopTexts } = builder.build({ kind: 'chat', messages: conversation }, bounds);
+    const { stopTokens, stopTexts } = builder.build(chat(conversation), bounds);
     const ends = [...stopTokens].map((token) => toyText([token], vocabulary));
     expect([ends.length, stopTexts]).toEqual([1, []]);
     expect(ends).toMatchSnapshot();
@@ -74,10 +79,7 @@ test('the begin token comes once, whoever asks for it', () => {
 
 test('without a template the turns are those of ChatML', () => {
   const vocabulary = toyVocabulary({ controls: chatMlFamily.controls });
-  const prompt = new PromptBuilder(vocabulary).build(
-    { kind: 'chat', messages: [{ role: 'user', content: 'Hi' }] },
-    bounds,
-  );
+  const prompt = new PromptBuilder(vocabulary).build(chat([{ role: 'user', content: 'Hi' }]), bounds);
   expect(toyText(prompt.tokens, vocabulary)).toBe(
     '{<|im_start|>}user\nHi{<|im_end|>}\n{<|im_start|>}assistant\n',
   );
@@ -87,7 +89,7 @@ test('without tokens for it, what stands after an answer ends it as text', () =>
   const vocabulary = toyVocabulary({
     template: "{% for m in messages %}{{ '### ' + m.role + ':\\n' + m.content + '\\n' }}{% endfor %}",
   });
-  const prompt = new PromptBuilder(vocabulary).build({ kind: 'chat', messages: conversation }, bounds);
+  const prompt = new PromptBuilder(vocabulary).build(chat(conversation), bounds);
   expect(prompt.stopTexts).toEqual(['### user:']);
 });
 
@@ -138,7 +140,7 @@ describe('what a client wrote is text', () => {
           { role: 'user', content: one },
           { role: 'assistant', content: other },
         ];
-        const { tokens } = new PromptBuilder(vocabulary).build({ kind: 'chat', messages }, bounds);
+        const { tokens } = new PromptBuilder(vocabulary).build(chat(messages), bounds);
         expect(toyText(tokens, vocabulary)).toBe(
           `{<|im_start|>}user\n${one}{<|im_end|>}\n{<|im_start|>}assistant\n${other}{<|im_end|>}\n{<|im_start|>}assistant\n`,
         );

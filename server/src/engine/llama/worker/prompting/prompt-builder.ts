@@ -1,9 +1,9 @@
-import type { GenerationInput, Message } from '@hearth/protocol';
+import type { GenerationInput, ChatMessage } from '@hearth/protocol';
 import { arrangeInfill, fitInfill } from '../infill.js';
 import { longestStretch, mostStretch } from '../pieces.js';
 import { RequestError } from '../request-error.js';
 import { ChatTemplate, chatMl } from './chat-template.js';
-import type { Conversation } from './chat-template.js';
+import type { Conversation, TemplateMessage } from './chat-template.js';
 import { ControlTexts, chooseMark, splitAtControls, textsIn } from './control-marks.js';
 import { TemplateError } from './jinja.js';
 import { controlText, tokenizeInside } from './vocabulary.js';
@@ -99,7 +99,8 @@ export class PromptBuilder {
     return { ...noStops, tokens };
   }
 
-  #buildChat(messages: readonly Message[], bounds: PromptBounds): Prompt {
+  #buildChat(turns: readonly ChatMessage[], bounds: PromptBounds): Prompt {
+    const messages = turns.map(toTemplateMessage);
     const texts = [...textsIn(messages)];
     refuseHopeless(
       texts.reduce((length, text) => length + text.length, 0),
@@ -209,4 +210,9 @@ function tooLong(tokens: string, contextSize: number): RequestError {
     'invalid_request',
     `The prompt has ${tokens} tokens; this model's context holds ${contextSize}, prompt and answer together. Shorten the prompt.`,
   );
+}
+
+/** A turn as templates know it: plain text. */
+function toTemplateMessage({ role, content }: ChatMessage): TemplateMessage {
+  return { role, content: content.map((block) => ('text' in block ? block.text : '')).join('') };
 }
