@@ -20,7 +20,7 @@ const absolute = (/** @type {string} */ place) => path.join(root, place);
 /** The parts that the composition root puts together. They know ports, never each other's implementations. */
 const daemonParts = [
   ...['admission', 'config', 'connections', 'engine', 'events', 'generation', 'lock', 'models'],
-  ...['registry', 'router', 'supervisor'],
+  ...['http', 'proxy', 'registry', 'router', 'service-router', 'supervisor', 'upstream'],
 ].map((folder) => `server/src/${folder}`);
 const ports = [
   'server/src/daemon-api.ts',
@@ -87,9 +87,9 @@ const reserved = {
   },
   outbound: {
     // What tests ask of a server is no connection of the product's.
-    files: ['server/src/models/pull/**', 'server/src/engine/remote/**', 'test/**'],
+    files: ['server/src/models/pull/**', 'server/src/engine/remote/**', 'server/src/upstream/**', 'test/**'],
     group: ['undici', 'undici/*', 'axios', 'got', 'node-fetch', 'openai', 'ws'],
-    message: 'Only server/src/models/pull and server/src/engine/remote open outbound connections.',
+    message: 'Only models/pull, engine/remote and upstream in server/src open outbound connections.',
   },
 };
 const clientsOfNode = {
@@ -248,7 +248,7 @@ export default defineConfig(
   { files: ['protocol/src/messages*.ts'], rules: { '@typescript-eslint/no-namespace': 'off' } },
   { files: ['server/src/engine/llama/**/*.ts'], rules: reservedRules(['engine', 'native']) },
   { files: ['server/src/connections/**/*.ts'], rules: reservedRules(['native']) },
-  { files: ['server/src/{models/pull,engine/remote}/**/*.ts'], rules: reservedRules(['outbound']) },
+  { files: ['server/src/{models/pull,engine/remote,upstream}/**/*.ts'], rules: reservedRules(['outbound']) },
   { files: ['client/**/*.ts'], rules: reservedRules(['editor']) },
   { files: ['test/**/*.ts'], rules: reservedRules(['outbound']) },
   { files: ['test/vscode/**/*.ts'], rules: reservedRules(['editor', 'outbound']) },

@@ -38,7 +38,10 @@ function someModule(folder: string): string {
 }
 
 describe('given a file in one layer, when it imports from a layer it may not know, then lint says so', () => {
-  const parts = ['admission', 'router', 'engine', 'models', 'events', 'lock', 'connections', 'config'];
+  const parts = [
+    ...['admission', 'router', 'engine', 'models', 'events', 'lock', 'connections', 'config'],
+    ...['http', 'upstream'],
+  ];
   test.each([
     ['protocol/src/planted.ts', 'server/src/daemon-api.ts', 'lowest layer'],
     ['protocol/src/planted.ts', 'client/src', 'lowest layer'],
@@ -88,6 +91,7 @@ describe('given a package or host interface that one folder owns, when another u
     ['vscode', 'protocol/node/planted.ts', 'test/vscode/host/planted.ts'],
     ['undici', 'server/src/planted.ts', 'server/src/models/pull/planted.ts'],
     ['undici', 'client/src/planted.ts', 'server/src/engine/remote/planted.ts'],
+    ['undici', 'server/src/registry/planted.ts', 'server/src/upstream/planted.ts'],
   ])('%s: not %s, but %s', async (name, outside, inside) => {
     for (const source of forms(name)) {
       expect(await layerErrors(outside, source), source).toEqual([expect.stringContaining('Only ')]);

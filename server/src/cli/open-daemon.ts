@@ -28,15 +28,24 @@ export async function makeDaemon(config: Config, paths: RuntimePaths, lock: Kern
 
 async function makeEngines(config: Config): Promise<readonly Engine[]> {
   const backends = backendsOf(config);
-  const engines = await Promise.all(
-    backends.map(async (backend) =>
-      backend.kind === 'mock' ? makeMockEngine(backend) : makeLlamaEngine(backend, config.active_permits),
-    ),
-  );
+  const engines = await Promise.all(backends.map(async (backend) => makeEngine(backend, config)));
   const names = new Set(engines.map((engine) => engine.name));
   if (names.size === engines.length) return engines;
   const key = config.backends === undefined ? 'mock' : 'backends';
   throw new StartupError('config', `configuration: ${key}: names must be unique`);
+}
+
+async function makeEngine(backend: BackendConfig | LlamaBackend, config: Config): Promise<Engine> {
+  switch (backend.kind) {
+    case 'mock':
+      return makeMockEngine(backend);
+    case 'openai-compat': {
+      const { makeRemoteEngine } = await import('./open-remote.js');
+      return makeRemoteEngine(backend, process.env);
+    }
+    case 'llama':
+      return makeLlamaEngine(backend, config.active_permits);
+  }
 }
 
 /** A model or mocks alone are a list like any other (row 82). */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { StartupError } from '../lock/startup-error.js';
 import type { ConfigInput } from './config-file.js';
 import { limitsConfigSchema } from './limits-config.js';
+import { remoteBackendSchema } from './remote-backend.js';
 
 /**
  * Everything that can be set about a daemon, from one schema. Sources, strongest first: command line,
@@ -43,8 +44,9 @@ const backendSchema = z.discriminatedUnion(
       context_size: contextSize.optional(),
     }),
     z.strictObject({ kind: z.literal('mock'), ...mockKnobs }),
+    remoteBackendSchema,
   ],
-  { error: 'must be "llama" or "mock"' },
+  { error: 'must be "llama", "mock" or "openai-compat"' },
 );
 
 export const configSchema = z.strictObject({

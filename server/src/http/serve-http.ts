@@ -1,0 +1,223 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { bindTcp, type ReachGuard, type TcpAddress } from '../lock/bind-tcp.js';
+import { checkAddressee, type Guard } from './guard.js';
+import { HttpError } from './http-error.js';
+
+/** Answers one request. What it throws becomes the answer. */
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+/** Bounds of one HTTP server. Every one has a default, and none can be switched off. */
+export interface HttpLimits {
+  /** Bytes of request line and header fields together. @default 16384 */
+  readonly headerBytes: number;
+  /** Milliseconds for a request's head to arrive. @default 10 000 */
+  readonly headersTimeoutMs: number;
+  /** Milliseconds for a whole request to arrive. @default 120 000 */
+  readonly requestTimeoutMs: number;
+  /** Milliseconds that a connection may lie idle between requests. @default 30 000 */
+  readonly keepAliveMs: number;
+  /** Connections at once. @default 256 */
+  readonly connections: number;
+}
+
+export const defaultHttpLimits: HttpLimits = {
+  headerBytes: 16_384,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 120_000,
+  keepAliveMs: 30_000,
+  connections: 256,
+};
+
+export interface ServeHttpOptions extends ReachGuard {
+  readonly address: TcpAddress;
+  /** May depend on the address that was bound. */
+  readonly guard: Guard;
+  readonly handler: HttpHandler;
+  /** The body of an error answer. Default: `{"error": message}`. */
+  readonly errorBody?: (error: HttpError) => unknown;
+  readonly limits?: Partial<HttpLimits>;
+  /** A handler failed in a way of ours. The client gets a 500 that says nothing of it. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+/** An HTTP server that listens. */
+export interface HttpServer {
+  readonly address: TcpAddress;
+  /** Such as `http://127.0.0.1:8080`. */
+  readonly url: string;
+  /**
+   * Stops accepting at once, lets running requests end for `graceMs`, then ends their connections. Calling it again
+   * returns the same promise.
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+/**
+ * Listens for HTTP/1.1. Host and origin are checked before the handler sees a request; heads and bodies are bounded in
+ * bytes and in time; a request that is no HTTP gets a short error and the end of its connection.
+ *
+ * @throws StartupError where it cannot listen there.
+ */
+export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> {
+  const limits = { ...defaultHttpLimits, ...options.limits };
+  const http = createServer({
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.max(100, Math.min(1000, limits.headersTimeoutMs / 4)),
+    insecureHTTPParser: false,
+    noDelay: true,
+  });
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    void handle(options, request, response);
+  };
+  http.on('request', answer);
+  // The body is asked for when a handler reads it, and not before: a refusal costs the client no upload.
+  http.on('checkContinue', answer);
+  http.on('checkExpectation', (_request, response: ServerResponse) => {
+    sendError(
+      response,
+      new HttpError(417, 'Only "Expect: 100-continue" is understood.', { closes: true }),
+      options,
+    );
+  });
+  http.on('clientError', refuseMalformed);
+
+  const sockets = new Set<Socket>();
+  const bound = await bindTcp({
+    ...options,
+    onConnection: (socket) => {
+      if (sockets.size >= limits.connections) {
+        socket.on('error', () => undefined);
+        socket.end(rawAnswer(503, 'Service Unavailable', 'Too many connections. Try again later.'));
+        return;
+      }
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      http.emit('connection', socket);
+    },
+  });
+  const { host, family, port } = bound.address;
+  let closed: Promise<void> | undefined;
+  return {
+    address: bound.address,
+    url: `http://${family === 6 ? `[${host}]` : host}:${port}`,
+    close: (graceMs = 0) => {
+      closed ??= end(http, sockets, bound.close(), graceMs);
+      return closed;
+    },
+  };
+}
+
+async function handle(
+  options: ServeHttpOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  // A client that goes away ends its own exchange; that is no error of the server.
+  request.on('error', () => undefined);
+  response.on('error', () => undefined);
+  try {
+    checkAddressee(request, options.guard);
+    await options.handler(request, response);
+  } catch (error) {
+    if (error instanceof HttpError) {
+      sendError(response, error, options);
+      return;
+    }
+    options.onFault?.(error);
+    sendError(
+      response,
+      new HttpError(500, 'Hearth failed inside. Its log has the time and the place.'),
+      options,
+    );
+  }
+}
+
+/** Answers with an error, or breaks the connection off where an answer has begun: a cut stream must look cut. */
+function sendError(
+  response: ServerResponse,
+  error: HttpError,
+  { errorBody = plainErrorBody }: Pick<ServeHttpOptions, 'errorBody'>,
+): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = JSON.stringify(errorBody(error));
+  response.writeHead(error.status, {
+    ...error.headers,
+    ...jsonHead(body),
+    ...(error.closes ? { Connection: 'close' } : {}),
+  });
+  response.end(body);
+  if (!error.closes) return;
+  // What the client still sends is thrown away for a moment, so that it can read the answer before the end.
+  response.once('finish', () => {
+    const { socket } = response.req;
+    response.req.resume();
+    setTimeout(() => socket.destroy(), 500).unref();
+  });
+}
+
+/** Answers with JSON. */
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  const body = JSON.stringify(value);
+  response.writeHead(status, jsonHead(body));
+  response.end(body);
+}
+
+function jsonHead(body: string): Record<string, string | number> {
+  return {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    'X-Content-Type-Options': 'nosniff',
+    'Cache-Control': 'no-store',
+  };
+}
+
+function plainErrorBody(error: HttpError): unknown {
+  return { error: error.message };
+}
+
+/** What Node's parser refuses: smuggling, bare line feeds, oversized heads, heads that never end. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    socket.end(rawAnswer(431, 'Request Header Fields Too Large', 'The header fields are too large.'));
+  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    socket.end(rawAnswer(408, 'Request Timeout', 'The request took too long to arrive.'));
+  } else {
+    socket.end(rawAnswer(400, 'Bad Request', 'This is not HTTP/1.1 as RFC 9112 has it.'));
+  }
+  setTimeout(() => socket.destroy(), 500).unref();
+}
+
+function rawAnswer(status: number, reason: string, message: string): string {
+  const body = JSON.stringify({ error: message });
+  return (
+    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+    `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+  );
+}
+
+async function end(
+  http: Server,
+  sockets: ReadonlySet<Socket>,
+  unbound: Promise<void>,
+  graceMs: number,
+): Promise<void> {
+  // Running requests end their connection with their answer; idle ones end now.
+  http.keepAliveTimeout = 1;
+  http.closeIdleConnections();
+  const timer = setTimeout(() => {
+    for (const socket of sockets) socket.destroy();
+  }, graceMs);
+  await unbound;
+  clearTimeout(timer);
+}
