@@ -19,7 +19,7 @@ const absolute = (/** @type {string} */ place) => path.join(root, place);
 
 /** The parts that the composition root puts together. They know ports, never each other's implementations. */
 const daemonParts = [
-  ...['admission', 'config', 'connections', 'engine', 'events', 'generation', 'lock', 'models'],
+  ...['admission', 'completion', 'config', 'connections', 'engine', 'events', 'generation', 'lock', 'models'],
   ...['http', 'proxy', 'registry', 'router', 'service-router', 'supervisor', 'upstream'],
 ].map((folder) => `server/src/${folder}`);
 const ports = [

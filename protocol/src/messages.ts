@@ -46,6 +46,8 @@ export interface ModelInfo {
   readonly sizeBytes: number;
   /** Whether its vocabulary has fill-in-the-middle tokens. */
   readonly infill: boolean;
+  /** Whether it has a chat template, so that it was tuned to converse. Absent: not known. */
+  readonly chat?: boolean;
   /** What someone should know before expecting an assistant; absent where nothing need be said. */
   readonly caution?: string;
 }
@@ -113,10 +115,10 @@ export namespace ActivityAppended {
 
 /**
  * Client → server. From now on, send what happens on these channels. Each channel sends its present state at
- * once: health and streams as they are, activity its last 200 records.
+ * once: health and streams as they are, activity its last 200 records, `ghost_text` nothing.
  */
 export namespace SubscribeRequest {
-  export type Channel = 'health' | 'streams' | 'activity';
+  export type Channel = 'health' | 'streams' | 'activity' | 'ghost_text';
   export interface Params {
     readonly channels: readonly Channel[];
   }

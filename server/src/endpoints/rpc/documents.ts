@@ -26,9 +26,17 @@ export const changedSchema = z.object({
 /** The part of `DidCloseTextDocumentParams` that is used. */
 export const closedSchema = z.object({ textDocument: z.object({ uri: z.string() }) });
 
+/** Hears of documents as they come, change and go. Offsets are those before the change. */
+export interface DocumentListener {
+  readonly opened: (uri: string, language: string, text: () => string) => void;
+  readonly changed: (uri: string, offset: number, removed: number, inserted: string) => void;
+  readonly closed: (uri: string) => void;
+}
+
 /** The documents that one editor has open, mirrored change by change. */
 export interface Documents {
-  readonly get: (uri: string) => TextDocument | undefined;
+  /** `too_large`: it is open, and longer than a document may be. */
+  readonly get: (uri: string) => TextDocument | 'too_large' | undefined;
   readonly opened: (params: DidOpenTextDocumentParams) => void;
   readonly changed: (params: DidChangeTextDocumentParams) => void;
   readonly closed: (params: DidCloseTextDocumentParams) => void;
@@ -38,44 +46,76 @@ export interface Documents {
 export interface DocumentBounds {
   /** Most documents held. @default 1024 */
   readonly documents: number;
+  /** Most UTF-16 units of one; a longer one is known by its name alone. @default 8388608 */
+  readonly length: number;
   /** Most UTF-16 units held in all of them together. @default 67108864 */
   readonly characters: number;
 }
+
+const defaultBounds: DocumentBounds = { documents: 1024, length: 8_388_608, characters: 67_108_864 };
+const silent: DocumentListener = { opened: () => {}, changed: () => {}, closed: () => {} };
 
 /**
  * Holds open documents within bounds. Where a bound would be passed, the documents that were touched longest ago
  * are forgotten: they get no ghost text until they are opened again, and everything else goes on.
  */
 export function createDocuments(
-  bounds: DocumentBounds = { documents: 1024, characters: 67_108_864 },
+  listener: DocumentListener = silent,
+  bounds: DocumentBounds = defaultBounds,
 ): Documents {
-  /** Least recently touched first. */
-  const held = new Map<string, { readonly document: TextDocument; readonly length: number }>();
+  /** Least recently touched first. A document that is too long has length 0 and no text. */
+  const held = new Map<string, { readonly document: TextDocument | 'too_large'; readonly length: number }>();
   let characters = 0;
 
   const forget = (uri: string): void => {
-    characters -= held.get(uri)?.length ?? 0;
+    const entry = held.get(uri);
+    if (entry === undefined) return;
+    characters -= entry.length;
     held.delete(uri);
+    if (entry.document !== 'too_large') listener.closed(uri);
   };
-  const keep = (document: TextDocument): void => {
-    forget(document.uri);
-    const length = document.offsetAt({ line: document.lineCount, character: 0 });
-    held.set(document.uri, { document, length });
-    characters += length;
-    for (const uri of held.keys()) {
+  const keep = (uri: string, document: TextDocument | 'too_large', length: number): void => {
+    characters += length - (held.get(uri)?.length ?? 0);
+    held.delete(uri);
+    held.set(uri, { document, length });
+    for (const old of held.keys()) {
       if (held.size <= bounds.documents && characters <= bounds.characters) return;
-      forget(uri);
+      forget(old);
     }
+  };
+  /** @returns whether it may stay */
+  const bound = (uri: string, length: number): boolean => {
+    if (length <= bounds.length) return true;
+    forget(uri);
+    keep(uri, 'too_large', 0);
+    return false;
   };
 
   return {
     get: (uri) => held.get(uri)?.document,
     opened: ({ textDocument: { uri, languageId, version, text } }) => {
-      keep(TextDocument.create(uri, languageId, version, text));
+      forget(uri);
+      if (!bound(uri, text.length)) return;
+      const document = TextDocument.create(uri, languageId, version, text);
+      keep(uri, document, text.length);
+      listener.opened(uri, languageId, () => document.getText());
     },
     changed: ({ textDocument: { uri, version }, contentChanges }) => {
       const entry = held.get(uri);
-      if (entry !== undefined) keep(TextDocument.update(entry.document, [...contentChanges], version));
+      if (entry === undefined || entry.document === 'too_large') return;
+      const { document } = entry;
+      let { length } = entry;
+      for (const change of contentChanges) {
+        const range = 'range' in change ? change.range : undefined;
+        const begin = range === undefined ? 0 : document.offsetAt(range.start);
+        const end = range === undefined ? length : document.offsetAt(range.end);
+        const [offset, removed] = [Math.min(begin, end), Math.abs(end - begin)];
+        if (!bound(uri, length - removed + change.text.length)) return;
+        TextDocument.update(document, [change], version);
+        length += change.text.length - removed;
+        listener.changed(uri, offset, removed, change.text);
+      }
+      keep(uri, document, length);
     },
     closed: ({ textDocument: { uri } }) => forget(uri),
   };

@@ -5,12 +5,14 @@ import {
   CountTokensRequest,
   DrainingNotification,
   GenerateRequestMessage,
+  GhostTextTold,
   HealthChanged,
   HealthRequest,
   HearthError,
   StreamsChanged,
   SubscribeRequest,
   type ActivityRecord,
+  type GhostTextOutcome,
   type Health,
 } from '@hearth/protocol';
 import {
@@ -304,17 +306,40 @@ describe('ghost text', () => {
     expect(daemon.generations).toHaveLength(0);
   });
 
-  it('a newer question about a document ends the older one', async () => {
+  it('a newer question about another place of a document ends the older one', async () => {
     const source = tap();
-    const { client, daemon } = await editor('foo(', {
+    const { client, daemon } = await editor('foo(\nbar(', {
       generate: (generation) => (daemon.generations.length === 1 ? source.generate(generation) : ['new']),
     });
     const older = client.sendRequest('textDocument/inlineCompletion', at(0, 4));
     await vi.waitFor(() => expect(daemon.generations).toHaveLength(1));
-    const newer = client.sendRequest('textDocument/inlineCompletion', at(0, 4));
+    const newer = client.sendRequest('textDocument/inlineCompletion', at(1, 4));
     expect(await older).toEqual([]);
     expect(daemon.generations[0]?.signal.aborted).toBe(true);
     expect(await newer).toMatchObject([{ insertText: 'new' }]);
+  });
+
+  it('tells whoever subscribed what became of each question, without a word of the document', async () => {
+    const { client } = await editor('  go();\n  ', { generate: () => ['go();'] });
+    const told: GhostTextOutcome[] = [];
+    client.onNotification(GhostTextTold.type, ({ outcomes }) => void told.push(...outcomes));
+    await client.sendRequest('textDocument/inlineCompletion', at(1, 2));
+    await client.sendRequest(SubscribeRequest.type, { channels: ['ghost_text'] });
+    await client.sendRequest('textDocument/inlineCompletion', at(1, 2));
+    await vi.waitFor(() => expect(told).toHaveLength(1));
+    expect(told).toEqual([
+      { kind: 'none', reason: 'filtered', rule: 'repeats_above', ms: expect.any(Number) as number },
+    ]);
+  });
+
+  it('refuses a document that is too long by its reason, and holds none of it', async () => {
+    const { client, daemon } = await editor(`${'x'.repeat(100)}\n`.repeat(90_000));
+    const logged = new Promise<unknown>((resolve) =>
+      client.onNotification('window/logMessage', (params: unknown) => resolve(params)),
+    );
+    expect(await client.sendRequest('textDocument/inlineCompletion', at(0, 4))).toEqual([]);
+    expect(await logged).toEqual({ type: 5, message: 'No ghost text: document_too_large.' });
+    expect(daemon.generations).toHaveLength(0);
   });
 });
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   CancelStreamRequest,
   CountTokensRequest,
@@ -34,6 +35,7 @@ import {
   type ResponseMessage,
 } from 'vscode-languageserver';
 import { z } from 'zod';
+import { createCompletionSession } from '../../completion/session.js';
 import type { DaemonApi } from '../../daemon-api.js';
 import { check, createWork, refusal } from './answer.js';
 import { BoundedMessageWriter } from './bounded-message-writer.js';
@@ -41,7 +43,7 @@ import { BoundedMessageReader, type BadBody } from './bounded-reader.js';
 import { changedSchema, closedSchema, createDocuments, openedSchema } from './documents.js';
 import { generate, generateParamsSchema } from './generate.js';
 import { farewellMs, hangUp, within } from './hang-up.js';
-import { createGhostTexts, inlineCompletionSchema } from './inline-completion.js';
+import { inlineCompletion, inlineCompletionSchema } from './inline-completion.js';
 import { Intake } from './intake.js';
 import { createSubscriptions, subscribeSchema } from './subscriptions.js';
 
@@ -110,9 +112,9 @@ export function serveRpc(
     },
   });
   const work = createWork();
-  const documents = createDocuments();
   const peer = `rpc:${randomUUID()}`;
-  const ghostTexts = createGhostTexts(daemon, peer, documents);
+  const session = createCompletionSession(daemon, peer, { now: () => performance.now(), pause });
+  const documents = createDocuments(session);
   const subscriptions = createSubscriptions(connection, daemon);
   let phase: 'new' | 'initialized' | 'shut_down' = 'new';
 
@@ -147,13 +149,17 @@ export function serveRpc(
   });
   answer(InlineCompletionRequest.type, async (params, signal) => {
     if (phase !== 'initialized') return outOfOrder(phase);
-    const outcome = await ghostTexts.ask(check(inlineCompletionSchema, params), signal);
-    if (outcome.kind === 'items') return outcome.items;
-    const message = `No ghost text: ${outcome.reason}.`;
-    void ignoreFailure(
-      connection.sendNotification(LogMessageNotification.type, { type: MessageType.Debug, message }),
-    );
-    return [];
+    const query = check(inlineCompletionSchema, params);
+    const { items, outcome } = await inlineCompletion(session, documents, query, signal);
+    subscriptions.told(outcome);
+    if (outcome.kind === 'none' && !signal.aborted) {
+      const rule = outcome.rule === undefined ? '' : ` (${outcome.rule})`;
+      const message = `No ghost text: ${outcome.reason}${rule}.`;
+      void ignoreFailure(
+        connection.sendNotification(LogMessageNotification.type, { type: MessageType.Debug, message }),
+      );
+    }
+    return [...items];
   });
 
   answer(HelloRequest.type, () => ({ wireVersion, build: daemon.build, pid: process.pid }));
@@ -192,6 +198,7 @@ export function serveRpc(
     if (gone !== undefined) return;
     daemon.events.off('draining', draining);
     subscriptions.dispose();
+    session.dispose();
     work.abort();
     connection.dispose();
     gone = hangUp(input, output);
@@ -233,6 +240,11 @@ function outOfOrder(phase: 'new' | 'shut_down'): ResponseError<ErrorData> {
   return phase === 'new'
     ? refusal(ErrorCodes.ServerNotInitialized, 'Send initialize first.')
     : refusal(ErrorCodes.InvalidRequest, 'This connection was shut down.');
+}
+
+/** Waits, but not past an abort. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
 }
 
 /** For messages whose loss matters to nobody but a peer that is gone. */

@@ -1,8 +1,10 @@
 import {
   ActivityAppended,
+  GhostTextTold,
   HealthChanged,
   StreamsChanged,
   type ActivityRecord,
+  type GhostTextOutcome,
   type Health,
   type SubscribeRequest,
 } from '@hearth/protocol';
@@ -14,18 +16,25 @@ import { throttle } from './throttle.js';
 type Channel = SubscribeRequest.Channel;
 
 export const subscribeSchema = z.object({
-  channels: z.array(z.enum(['health', 'streams', 'activity'])).max(3),
+  channels: z.array(z.enum(['health', 'streams', 'activity', 'ghost_text'])).max(4),
 });
 
 /** Least time between two messages of a channel, in milliseconds. */
-const intervalMs = { health: 100, streams: 200, activity: 100 } as const satisfies Record<Channel, number>;
+const intervalMs = { health: 100, streams: 200, activity: 100, ghost_text: 50 } as const satisfies Record<
+  Channel,
+  number
+>;
 /** Most activity records held for a peer that reads slowly; older ones are dropped. */
 const mostRecords = 500;
+/** Most outcomes of ghost text held for such a peer. */
+const mostOutcomes = 50;
 
 /** What one connection wants to hear of. */
 export interface Subscriptions {
   /** Begins a channel, with its present state first. A channel that has begun already is left as it is. */
   readonly add: (channel: Channel) => void;
+  /** Tells what became of a trigger for ghost text, where the peer wants to hear of that. */
+  readonly told: (outcome: GhostTextOutcome) => void;
   readonly dispose: () => void;
 }
 
@@ -46,8 +55,10 @@ export function createSubscriptions(connection: MessageConnection, daemon: Daemo
         (streams) => connection.sendNotification(StreamsChanged.type, { streams }),
       ),
     activity: () => activity(),
+    ghost_text: () => ghostText(),
   };
   const ends = new Map<Channel, () => void>();
+  let told = (_outcome: GhostTextOutcome): void => {};
 
   /** Sends `read()` after each event of `channel`, unless it says what was sent last. */
   function onChange<T>(
@@ -92,7 +103,23 @@ export function createSubscriptions(connection: MessageConnection, daemon: Daemo
     };
   }
 
+  function ghostText(): () => void {
+    let waiting: GhostTextOutcome[] = [];
+    const { notify, dispose } = throttle(intervalMs.ghost_text, async () => {
+      const outcomes = waiting;
+      waiting = [];
+      await connection.sendNotification(GhostTextTold.type, { outcomes });
+    });
+    told = (outcome) => {
+      waiting.push(outcome);
+      if (waiting.length > mostOutcomes) waiting.shift();
+      notify();
+    };
+    return dispose;
+  }
+
   return {
+    told: (outcome) => told(outcome),
     add: (channel) => {
       if (!ends.has(channel)) ends.set(channel, begin[channel]());
     },

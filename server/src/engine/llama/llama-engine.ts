@@ -345,6 +345,7 @@ export class LlamaEngine implements Engine {
       contextSize: info.contextSize,
       sizeBytes: facts.sizeBytes,
       infill: info.infill,
+      chat: facts.chatTemplate,
       ...(source.caution === undefined ? {} : { caution: source.caution }),
     };
     watchWork(incarnation);

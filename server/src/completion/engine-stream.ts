@@ -1,0 +1,132 @@
+import { toHearthError, type ErrorCode, type GenerateRequest } from '@hearth/protocol';
+import type { DaemonApi } from '../daemon-api.js';
+import type { Place } from './place.js';
+import type { Shape } from './shape.js';
+import { typedSince } from './typed-since.js';
+
+/** How a stream ended. */
+export type StreamEnd =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'failed'; readonly code: ErrorCode };
+
+/** A generation for a place, which more than one trigger may wait for, one after the other. */
+export interface EngineStream {
+  readonly place: Place;
+  readonly shape: Shape;
+  /** Whether it was begun before anybody asked. */
+  readonly ahead: boolean;
+  /** What has come so far. */
+  readonly text: () => string;
+  readonly isRunning: () => boolean;
+  readonly ended: Promise<StreamEnd>;
+  /** Whether what has come so far still goes with what stands at `place` now. */
+  readonly fits: (place: Place) => boolean;
+  /** Takes in a change of the document, before anybody asks again. An edit that it cannot hold for ends it. */
+  readonly changed: (offset: number, removed: number, inserted: string) => void;
+  /** Somebody waits; the stream goes on until the last one has left it for a while. @returns leaves it */
+  readonly join: () => () => void;
+  readonly abort: () => void;
+}
+
+export interface EngineStreamOptions {
+  readonly place: Place;
+  readonly shape: Shape;
+  /** Offset of the cursor in the document as the editor counts. */
+  readonly offset: number;
+  /** Text that the person has yet to type, or to accept, before `place` is reached. */
+  readonly awaited?: string;
+  /** How long it goes on while nobody waits, in milliseconds. */
+  readonly graceMs: number;
+  /** Whose fair share it counts against: see `Caller.client`. */
+  readonly peer: string;
+  /** Called with units and tokens of the prompt, once they are known. */
+  readonly onUsage: (units: number, tokens: number) => void;
+}
+
+/** Begins to generate, at once. */
+export function startStream(
+  daemon: DaemonApi,
+  request: GenerateRequest,
+  options: EngineStreamOptions,
+): EngineStream {
+  const { place, shape, graceMs } = options;
+  const controller = new AbortController();
+  let text = '';
+  let running = true;
+  let waiting = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let awaited = options.awaited ?? '';
+  let typed = '';
+  const ahead = awaited !== '';
+  const abort = (): void => {
+    clearTimeout(timer);
+    controller.abort();
+  };
+
+  const run = async (): Promise<StreamEnd> => {
+    try {
+      const caller = { name: ahead ? 'ghost text, ahead' : 'ghost text', client: options.peer };
+      for await (const event of daemon.generate(request, caller, controller.signal)) {
+        if (event.kind === 'token') text += event.text;
+        if (event.kind !== 'done') continue;
+        if (event.stopReason === 'cancelled') return { kind: 'cancelled' };
+        const units = (request.prompt?.length ?? 0) + (request.suffix?.length ?? 0);
+        options.onUsage(units, event.usage.prompt_tokens);
+        text = event.text;
+        return { kind: 'text', text };
+      }
+      return { kind: 'cancelled' };
+    } catch (error) {
+      return { kind: 'failed', code: toHearthError(error).code };
+    } finally {
+      running = false;
+      clearTimeout(timer);
+    }
+  };
+  const goesWith = (more: string): boolean => text.startsWith(more) || (running && more.startsWith(text));
+
+  return {
+    place,
+    shape,
+    ahead,
+    text: () => text,
+    isRunning: () => running && !controller.signal.aborted,
+    ended: run(),
+    fits: (now) => {
+      if (controller.signal.aborted) return false;
+      const since = typedSince(place, now);
+      return since !== undefined && goesWith(since.text);
+    },
+    changed: (offset, removed, inserted) => {
+      if (!running) return;
+      const cursor = options.offset + typed.length;
+      const grown = typed + withoutPartner(inserted);
+      const isAtCursor = offset === cursor && removed === 0;
+      const along = awaited === '' ? goesWith(grown) : awaited.startsWith(grown) || grown.startsWith(awaited);
+      if (!isAtCursor || !along) {
+        abort();
+        return;
+      }
+      typed = grown;
+      if (awaited !== '' && typed.startsWith(awaited) && !goesWith(typed.slice(awaited.length))) abort();
+    },
+    join: () => {
+      waiting += 1;
+      clearTimeout(timer);
+      let left = false;
+      return () => {
+        if (left) return;
+        left = true;
+        waiting -= 1;
+        if (waiting === 0 && running) timer = setTimeout(abort, graceMs);
+      };
+    },
+    abort,
+  };
+}
+
+/** What was typed, without the closing bracket or quote that the editor put behind it in the same change. */
+function withoutPartner(inserted: string): string {
+  return ['()', '[]', '{}', '""', "''", '``', '<>'].includes(inserted) ? inserted.slice(0, 1) : inserted;
+}

@@ -1,0 +1,126 @@
+import { plainLines } from '../place.js';
+import { definitionsOf } from './definitions.js';
+import type { RecentDocument } from './recent-documents.js';
+
+/** What of another file a model is shown. */
+export interface RelatedFile {
+  /** Such as `src/add.ts`; never absolute. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Chooses what of other files goes before a document. One a connection: it remembers its last choice. */
+export interface RelatedFiles {
+  /** At most `room` units in all, the most stable files first. */
+  readonly choose: (
+    uri: string,
+    language: string,
+    documents: readonly RecentDocument[],
+    room: number,
+  ) => readonly RelatedFile[];
+}
+
+const mostFiles = 6;
+/** A file up to this length is shown whole. */
+const shortFile = 1500;
+/** Most units of one file's definitions, and of the text around its last change. */
+const mostDefinitions = 1200;
+const aroundChange = 600;
+/** How many changes newer another file must be to take the place of one that was chosen before. */
+const loyalty = 500;
+/** A longer document is not read through at each trigger: only what is around its last change. */
+const longestRead = 262_144;
+
+/**
+ * The order maximises what a model's cache of the prompt's beginning is good for: files that have not changed come
+ * first, in the order in which they were opened; files that have, after them, the last changed last. A file that was
+ * chosen stays chosen while there is room, so that the beginning stands still.
+ */
+export function createRelatedFiles(): RelatedFiles {
+  let chosenBefore: ReadonlySet<string> = new Set();
+  const extracts = new Map<string, { readonly changedAt: number; readonly text: string }>();
+
+  const extract = (document: RecentDocument): string => {
+    const known = extracts.get(document.uri);
+    if (known?.changedAt === document.changedAt) return known.text;
+    const text = extractOf(document);
+    extracts.delete(document.uri);
+    extracts.set(document.uri, { changedAt: document.changedAt, text });
+    for (const uri of extracts.keys()) {
+      if (extracts.size <= 4 * mostFiles) break;
+      extracts.delete(uri);
+    }
+    return text;
+  };
+
+  return {
+    choose: (uri, language, documents, room) => {
+      if (room <= 0) return [];
+      const claims = documents
+        .filter((document) => document.uri !== uri && isOfUse(document, language))
+        .toSorted((left, right) => claim(right, chosenBefore) - claim(left, chosenBefore));
+      const chosen: { readonly document: RecentDocument; readonly text: string }[] = [];
+      let left = room;
+      for (const document of claims) {
+        if (chosen.length === mostFiles) break;
+        const text = extract(document);
+        const cost = text.length + nameOf(document.uri).length + 16;
+        if (text === '' || cost > left) continue;
+        left -= cost;
+        chosen.push({ document, text });
+      }
+      chosenBefore = new Set(chosen.map(({ document }) => document.uri));
+      return chosen
+        .toSorted((one, other) => byStability(one.document, other.document))
+        .map(({ document, text }) => ({ path: nameOf(document.uri), text }));
+    },
+  };
+}
+
+/** Files of the same language, and of those that are written together with it. */
+function isOfUse({ language }: RecentDocument, other: string): boolean {
+  return language === other || families.some((family) => family.has(language) && family.has(other));
+}
+
+const families: readonly ReadonlySet<string>[] = [
+  new Set(['typescript', 'typescriptreact', 'javascript', 'javascriptreact', 'vue', 'svelte', 'json']),
+  new Set(['c', 'cpp', 'cuda-cpp', 'objective-c', 'objective-cpp']),
+  new Set(['html', 'css', 'scss', 'less']),
+  new Set(['java', 'kotlin', 'scala', 'groovy']),
+];
+
+function claim(document: RecentDocument, before: ReadonlySet<string>): number {
+  return Math.max(document.changedAt, document.openedAt) + (before.has(document.uri) ? loyalty : 0);
+}
+
+function byStability(one: RecentDocument, other: RecentDocument): number {
+  return one.changedAt - other.changedAt || one.openedAt - other.openedAt;
+}
+
+function extractOf({ text, changeOffset }: RecentDocument): string {
+  if (text.includes('\0')) return '';
+  if (text.length <= shortFile) return plainLines(text).trim();
+  const definitions = text.length > longestRead ? '' : definitionsOf(plainLines(text), mostDefinitions);
+  if (changeOffset === undefined) return definitions;
+  return [definitions, linesAround(text, changeOffset)].filter((part) => part !== '').join('\n\n');
+}
+
+/** Whole lines around an offset. */
+function linesAround(text: string, offset: number): string {
+  const begin = text.lastIndexOf('\n', Math.max(0, offset - aroundChange / 2)) + 1;
+  const stop = text.indexOf('\n', offset + aroundChange / 2);
+  const lines = text.slice(begin, stop === -1 ? text.length : stop);
+  return lines.length > 2 * aroundChange ? '' : plainLines(lines).trim();
+}
+
+/** The last two parts of a path: enough to tell files apart, and nothing of where a person keeps them. */
+export function nameOf(uri: string): string {
+  const path = uri.replace(/[?#].*$/, '').replace(/^[\w+.-]+:\/*/, '');
+  const parts = path.split('/').filter((part) => part !== '');
+  const name = parts.slice(-2).join('/');
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}

@@ -1,0 +1,82 @@
+import { restOfLine } from '../place.js';
+import type { Rule } from './rule.js';
+
+/** How far around the cursor brackets are counted, in UTF-16 units. */
+const reach = 4096;
+
+const partners: Readonly<Record<string, string>> = { ')': '(', ']': '[', '}': '{' };
+const closerOf: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}' };
+const prose = new Set(['markdown', 'plaintext', 'latex', 'restructuredtext', 'git-commit', 'scminput']);
+
+/**
+ * Balances brackets: stops before one that closes nothing which is open, and closes what the suggestion has opened
+ * where a closing bracket that follows the cursor would be taken for it.
+ */
+export const brackets: Rule = {
+  name: 'brackets',
+  apply: (completion, { place }) => {
+    if (prose.has(place.language)) return completion;
+    const open = openAround(place.before.slice(-reach), place.after.slice(0, reach));
+    const inside: string[] = [];
+    for (const { character, index } of bracketsIn(completion)) {
+      const partner = partners[character];
+      if (partner === undefined) {
+        inside.push(character);
+      } else if (inside.at(-1) === partner) {
+        inside.pop();
+      } else if (inside.length === 0 && open.at(-1) === partner) {
+        open.pop();
+      } else {
+        return completion.slice(0, index);
+      }
+    }
+    if (inside.length === 0 || !/^\s*[)\]}]/.test(restOfLine(place)) || completion.includes('\n'))
+      return completion;
+    return (
+      completion +
+      inside
+        .toReversed()
+        .map((opener) => closerOf[opener] ?? '')
+        .join('')
+    );
+  },
+};
+
+/** What is open at the cursor and not closed after it, the outermost first. */
+function openAround(before: string, after: string): string[] {
+  const open: string[] = [];
+  for (const { character } of bracketsIn(before)) {
+    const partner = partners[character];
+    if (partner === undefined) open.push(character);
+    else if (open.at(-1) === partner) open.pop();
+  }
+  // Each one that is closed after the cursor belongs to the innermost that is open.
+  const inside: string[] = [];
+  const taken = new Set<number>();
+  let innermost = open.length - 1;
+  for (const { character } of bracketsIn(after)) {
+    const partner = partners[character];
+    if (partner === undefined) inside.push(character);
+    else if (inside.length > 0) inside.pop();
+    else {
+      while (innermost >= 0 && open[innermost] !== partner) innermost -= 1;
+      if (innermost < 0) break;
+      taken.add(innermost);
+      innermost -= 1;
+    }
+  }
+  return open.filter((_bracket, index) => !taken.has(index));
+}
+
+interface Bracket {
+  readonly character: string;
+  readonly index: number;
+}
+
+/** The brackets of a text that stand outside strings. A quote without its partner on the line is no string. */
+function* bracketsIn(text: string): Generator<Bracket> {
+  const token = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\\n])*`|[()[\]{}]/g;
+  for (const match of text.matchAll(token)) {
+    if (match[0].length === 1) yield { character: match[0], index: match.index };
+  }
+}

@@ -1,0 +1,308 @@
+import { HearthError } from '@hearth/protocol';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { CompletionSession } from './session.js';
+import { scriptedDaemon, sessionOf, Typist, type ScriptedDaemon } from './testing.js';
+
+let daemon: ScriptedDaemon;
+let session: CompletionSession;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  daemon = scriptedDaemon();
+  session = sessionOf(daemon);
+});
+afterEach(() => {
+  session.dispose();
+  vi.useRealTimers();
+});
+
+/** Long enough for any pause before a question, and short enough for nothing else. */
+const pauseOver = async (): Promise<void> => {
+  await vi.advanceTimersByTimeAsync(80);
+};
+
+/** Asks and waits: with everything answered by `text`. */
+async function shown(typist: Typist, text: string): Promise<readonly string[]> {
+  daemon.answer = () => text;
+  const answer = typist.ask();
+  await pauseOver();
+  return (await answer).texts;
+}
+
+describe('a trigger', () => {
+  it('asks for what stands between both sides of the cursor, before everything else that is asked', async () => {
+    const typist = new Typist(session, 'const answer = ▌;\n');
+    expect(await shown(typist, '42;')).toEqual(['42']);
+    expect(daemon.generations[0]?.request).toMatchObject({
+      prompt: 'const answer = ',
+      suffix: ';\n',
+      class: 'interactive',
+      temperature: 0,
+    });
+    expect(daemon.generations[0]?.caller).toEqual({ name: 'ghost text', client: 'peer' });
+  });
+
+  it('waits until the hands have paused, and is dropped when they have not', async () => {
+    const typist = new Typist(session, 'const a▌\n');
+    const abort = new AbortController();
+    const first = typist.ask({}, abort.signal);
+    await vi.advanceTimersByTimeAsync(40);
+    abort.abort();
+    expect((await first).outcome).toMatchObject({ kind: 'none', reason: 'typing' });
+    await pauseOver();
+    expect(daemon.generations).toHaveLength(0);
+  });
+
+  it('by name does not wait, and brings alternatives to cycle through', async () => {
+    let number = 0;
+    daemon.answer = () => `choice${(number += 1)}();`;
+    const typist = new Typist(session, 'const f = () => {\n  ▌\n};\n');
+    const { texts } = await typist.ask({ invoked: true });
+    expect(texts).toEqual(['choice1();', 'choice2();', 'choice3();']);
+    expect(daemon.generations.map(({ request }) => request.temperature)).toEqual([0, 0.7, 0.7]);
+    expect((await typist.ask({ invoked: true })).texts).toHaveLength(3);
+    expect(daemon.generations).toHaveLength(3);
+  });
+
+  it('after a suggestion that stands brings only the alternatives that are missing', async () => {
+    const typist = new Typist(session, 'return ▌\n');
+    await shown(typist, 'one;');
+    daemon.answer = ({ seed }) => `other${seed ?? 0};`;
+    const { texts } = await typist.ask({ invoked: true });
+    expect(texts).toEqual(['one;', 'other1;', 'other2;']);
+  });
+});
+
+describe('nothing is asked of the engine', () => {
+  it('while what is typed goes along what is shown, and for what was deleted back to', async () => {
+    const typist = new Typist(session, 'const sum = ▌\n');
+    expect(await shown(typist, 'a + b;')).toEqual(['a + b;']);
+    daemon.generations.length = 0;
+    typist.type('a +');
+    expect(await typist.ask()).toMatchObject({ texts: [' b;'], outcome: { kind: 'shown', source: 'shown' } });
+    typist.delete(3);
+    expect(await typist.ask()).toMatchObject({ texts: ['a + b;'], outcome: { source: 'cache', ms: 0 } });
+    expect(daemon.generations).toHaveLength(0);
+  });
+
+  it('where the editor has closed the bracket that was typed along', async () => {
+    const typist = new Typist(session, 'call▌\n');
+    expect(await shown(typist, '(a, b);')).toEqual(['(a, b);']);
+    daemon.generations.length = 0;
+    typist.type('(', ')');
+    expect((await typist.ask()).texts).toEqual(['a, b']);
+    expect(daemon.generations).toHaveLength(0);
+  });
+
+  it('again for a place that had no answer worth showing, and the rule is named again', async () => {
+    const typist = new Typist(session, '  go();\n  ▌\n');
+    daemon.answer = () => 'go();';
+    const first = typist.ask();
+    await pauseOver();
+    const filtered = { kind: 'none', reason: 'filtered', rule: 'repeats_above' };
+    expect((await first).outcome).toMatchObject(filtered);
+    expect((await typist.ask()).outcome).toMatchObject(filtered);
+    expect(daemon.generations).toHaveLength(1);
+  });
+
+  it('but it is where what is typed goes another way, or something else has changed', async () => {
+    const typist = new Typist(session, 'const sum = ▌\n');
+    await shown(typist, 'a + b;');
+    typist.type('x');
+    expect(await shown(typist, '.y;')).toEqual(['.y;']);
+    expect(daemon.generations.at(-1)?.request.prompt).toBe('const sum = x');
+  });
+});
+
+describe('a running stream', () => {
+  it('is kept while what is typed still goes with it, also ahead of it', async () => {
+    const typist = new Typist(session, 'const sum = ▌\n');
+    const abort = new AbortController();
+    const first = typist.ask({}, abort.signal);
+    await pauseOver();
+    const [stream] = daemon.generations;
+    stream?.give('a +');
+    await vi.advanceTimersByTimeAsync(1);
+    abort.abort();
+    typist.type('a + ');
+    expect((await first).outcome).toMatchObject({ reason: 'typing' });
+    const second = typist.ask();
+    stream?.give(' b;');
+    stream?.end();
+    expect(await second).toMatchObject({ texts: ['b;'], outcome: { source: 'stream' } });
+    expect(daemon.generations).toHaveLength(1);
+  });
+
+  it('ends at the first keystroke that does not go with it', async () => {
+    const typist = new Typist(session, 'const sum = ▌\n');
+    const first = typist.ask();
+    await pauseOver();
+    daemon.generations[0]?.give('a');
+    await vi.advanceTimersByTimeAsync(1);
+    typist.type('x');
+    expect(daemon.generations[0]?.signal.aborted).toBe(true);
+    expect((await first).outcome).toMatchObject({ kind: 'none', reason: 'superseded' });
+  });
+
+  it('ends soon after the last one who waited has left', async () => {
+    const typist = new Typist(session, 'const sum = ▌\n');
+    const abort = new AbortController();
+    void typist.ask({}, abort.signal);
+    await pauseOver();
+    abort.abort();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(daemon.generations[0]?.signal.aborted).toBe(false);
+    await vi.advanceTimersByTimeAsync(300);
+    expect(daemon.generations[0]?.signal.aborted).toBe(true);
+  });
+
+  it('gives way to a newer trigger elsewhere in the document, in the daemon as well', async () => {
+    const typist = new Typist(session, 'const sum = ▌\nconst other = 1;\n');
+    const first = typist.ask();
+    await pauseOver();
+    typist.cursor = typist.text.length;
+    const second = typist.ask();
+    await pauseOver();
+    expect(daemon.generations[0]?.signal.aborted).toBe(true);
+    expect((await first).outcome).toMatchObject({ reason: 'superseded' });
+    const keys = daemon.generations.map(({ request }) => request.supersede_key);
+    expect(keys[0]).toBe(keys[1]);
+    expect(keys[0]).not.toContain('a.ts');
+    daemon.generations[1]?.end();
+    expect((await second).outcome).toMatchObject({ reason: 'empty_answer' });
+  });
+});
+
+describe('what follows a suggestion', () => {
+  it('is prepared in the background once it has been shown for a moment, and is there when it is accepted', async () => {
+    const typist = new Typist(session, 'const a = 1;\n▌');
+    expect(await shown(typist, 'const b = 2;')).toEqual(['const b = 2;']);
+    daemon.answer = () => '\nconst c = 3;';
+    await vi.advanceTimersByTimeAsync(200);
+    expect(daemon.generations.at(-1)).toMatchObject({
+      request: { class: 'background', prompt: 'const a = 1;\nconst b = 2;' },
+    });
+    daemon.generations.length = 0;
+    typist.type('const b = 2;');
+    expect(await typist.ask()).toMatchObject({
+      texts: ['\nconst c = 3;'],
+      outcome: { source: 'ahead', ms: 0 },
+    });
+    expect(daemon.generations).toHaveLength(0);
+  });
+
+  it('is taken over while it still runs', async () => {
+    const typist = new Typist(session, 'const a = 1;\n▌');
+    await shown(typist, 'const b = 2;');
+    daemon.answer = undefined;
+    await vi.advanceTimersByTimeAsync(200);
+    const stream = daemon.generations.at(-1);
+    typist.type('const b = 2;');
+    const next = typist.ask();
+    stream?.give('\nconst c = 3;');
+    stream?.end();
+    expect(await next).toMatchObject({ texts: ['\nconst c = 3;'], outcome: { source: 'ahead' } });
+  });
+
+  it('is not prepared while others wait for the engine, and is dropped when typing goes another way', async () => {
+    const typist = new Typist(session, 'const a = 1;\n▌');
+    daemon.admission = { activePermits: 1, permitsInUse: 1, queueDepth: 10, queued: 1 };
+    await shown(typist, 'const b = 2;');
+    await vi.advanceTimersByTimeAsync(500);
+    expect(daemon.generations).toHaveLength(1);
+    daemon.admission = { activePermits: 4, permitsInUse: 0, queueDepth: 10, queued: 0 };
+    typist.type('l');
+    await shown(typist, 'et z = 0;');
+    daemon.answer = undefined;
+    await vi.advanceTimersByTimeAsync(200);
+    expect(daemon.generations.at(-1)?.request.class).toBe('background');
+    typist.type('!');
+    expect(daemon.generations.at(-1)?.signal.aborted).toBe(true);
+  });
+});
+
+describe('the reason for showing nothing', () => {
+  const reasonAt = async (marked: string): Promise<unknown> => {
+    const answer = new Typist(session, marked).ask();
+    await pauseOver();
+    return (await answer).outcome;
+  };
+
+  it.each([
+    ['nothing is there to go on', ' \n▌\n', 'nothing_to_go_on'],
+    ['the cursor parts a character', 'x = "\ud83d▌\ude00"', 'inside_character'],
+    ['the document is no text', 'PK\0\u0003▌\0', 'binary_document'],
+    ['the cursor stands inside a word', 'const na▌me = 1', 'inside_word'],
+  ])('says that %s', async (_what, marked, reason) => {
+    expect(await reasonAt(marked)).toMatchObject({ kind: 'none', reason });
+    expect(daemon.generations).toHaveLength(0);
+  });
+
+  it('says that the model is loading, that none is there, or that it would answer with prose', async () => {
+    daemon.model = 'loading';
+    expect(await reasonAt('a▌')).toMatchObject({ reason: 'loading' });
+    daemon.model = 'none';
+    expect(await reasonAt('a▌')).toMatchObject({ reason: 'backend_unavailable' });
+    daemon.model = { infill: false, chat: true };
+    expect(await reasonAt('a▌')).toMatchObject({ reason: 'no_infill' });
+    expect(daemon.generations).toHaveLength(0);
+  });
+
+  it.each(['queue_full', 'deadline_exceeded', 'engine_crashed'] as const)(
+    'is the code of an error: %s',
+    async (code) => {
+      const answer = new Typist(session, 'a = ▌').ask();
+      await pauseOver();
+      daemon.generations[0]?.fail(new HearthError(code, 'no'));
+      expect((await answer).outcome).toMatchObject({ kind: 'none', reason: code });
+    },
+  );
+});
+
+describe('a model without fill-in-the-middle', () => {
+  it('continues plain text, and what the text after the cursor says already is left out', async () => {
+    daemon.model = { infill: false };
+    const typist = new Typist(session, 'function add(a, b) {\n  ▌\n  return sum;\n}\n');
+    expect(await shown(typist, 'const sum = a + b;\n  return sum;\n}')).toEqual(['const sum = a + b;']);
+    expect(daemon.generations[0]?.request).not.toHaveProperty('suffix');
+  });
+});
+
+describe('other files', () => {
+  it('go before the document, the unchanged first, so that the beginning of the prompt stands still', async () => {
+    const other = new Typist(session, 'export function one() {}\n▌', 'file:///home/me/project/src/one.ts');
+    new Typist(session, 'export function two() {}\n▌', 'file:///home/me/project/src/two.ts');
+    other.type('// changed');
+    const typist = new Typist(session, 'const a = ▌\n', 'file:///home/me/project/src/three.ts');
+    await shown(typist, 'one();');
+    const first = daemon.generations[0]?.request.prompt ?? '';
+    expect(first.indexOf('// File: src/two.ts')).toBe(0);
+    expect(first.indexOf('// File: src/one.ts')).toBeGreaterThan(0);
+    expect(first.endsWith('const a = ')).toBe(true);
+    expect(first).not.toContain('/home/me');
+    typist.type('x');
+    await shown(typist, '.y');
+    expect(daemon.generations.at(-1)?.request.prompt?.startsWith(first)).toBe(true);
+  });
+});
+
+describe('what comes in anyhow', () => {
+  it('a document of millions of lines is answered as quickly as a short one', async () => {
+    vi.useRealTimers();
+    const typist = new Typist(session, `${'const a = 1;\n'.repeat(600_000)}const b = ▌\n`);
+    daemon.answer = () => '2;';
+    const since = performance.now();
+    const { texts } = await typist.ask({ invoked: true });
+    expect(texts).toEqual(['2;']);
+    expect(performance.now() - since).toBeLessThan(500);
+  });
+
+  it('an end of the connection ends what runs and what is prepared', async () => {
+    const typist = new Typist(session, 'const a = ▌\n');
+    const answer = typist.ask();
+    await pauseOver();
+    session.dispose();
+    expect(daemon.generations[0]?.signal.aborted).toBe(true);
+    expect((await answer).texts).toEqual([]);
+  });
+});

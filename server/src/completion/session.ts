@@ -1,0 +1,384 @@
+import {
+  toHearthError,
+  type GenerateRequest,
+  type GhostTextOutcome,
+  type GhostTextReason,
+  type GhostTextRule,
+} from '@hearth/protocol';
+import type { DaemonApi } from '../daemon-api.js';
+import { abilityOf, type Ability } from './ability.js';
+import { createDebounce } from './debounce.js';
+import { startStream, type EngineStream, type EngineStreamOptions } from './engine-stream.js';
+import { lineSoFar, placeAt, restOfLine, typedAt, type Place } from './place.js';
+import { answerTokens, promptFor } from './prompt.js';
+import { createRecentDocuments } from './related/recent-documents.js';
+import { createRelatedFiles } from './related/related-files.js';
+import { applyRules } from './rules/rules.js';
+import { shapeAt, type Shape } from './shape.js';
+import { createSuggestionCache, type Found, type Suggestion } from './suggestion-cache.js';
+import { createUnitsPerToken } from './units-per-token.js';
+import { cutWindow, divideRoom } from './window.js';
+
+/** One trigger: a cursor in a document that is open. */
+export interface Trigger {
+  readonly uri: string;
+  /** Of the cursor, in UTF-16 units of the document as the editor has it. */
+  readonly offset: number;
+  /** Whether the person asked for it by name; then there is no pause, and there are alternatives. */
+  readonly invoked: boolean;
+  /** The selected entry of the suggestion list, taken as if it were typed in place of the text from `from` on. */
+  readonly selected?: { readonly from: number; readonly text: string } | undefined;
+}
+
+/** What a trigger came to: the outcome, and the texts to show, the likeliest first. */
+export interface Answer {
+  readonly outcome: GhostTextOutcome;
+  readonly texts: readonly string[];
+}
+
+/** Ghost text for the documents of one connection. */
+export interface CompletionSession {
+  readonly opened: (uri: string, language: string, text: () => string) => void;
+  /** A change that is about to be, or was, made; offsets are those before it. */
+  readonly changed: (uri: string, offset: number, removed: number, inserted: string) => void;
+  readonly closed: (uri: string) => void;
+  /** Never rejects: what goes wrong is an outcome. */
+  readonly ask: (trigger: Trigger, signal: AbortSignal) => Promise<Answer>;
+  /** Ends everything that runs. */
+  readonly dispose: () => void;
+}
+
+export interface SessionOptions {
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Resolves after `ms`, or as soon as `signal` is aborted. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** What is being prepared, or will be once a suggestion has been shown for a moment. */
+interface Ahead {
+  readonly place: Place;
+  /** Ends it, in whatever stage. */
+  readonly stop: () => void;
+  /** Ends it unless it runs already. */
+  readonly postpone: () => void;
+}
+
+/** How long a generation goes on that nobody waits for: the next keystroke may want it. */
+const graceMs = 250;
+/** How long a suggestion must have been shown before what follows it is prepared. */
+const aheadAfterMs = 120;
+/** Alternatives of a suggestion that was asked for by name. */
+const alternatives = 3;
+
+type Open = { readonly language: string; readonly text: () => string };
+type Ready = Exclude<Ability, { kind: 'none' }>;
+type Source = Extract<GhostTextOutcome, { kind: 'shown' }>['source'];
+type Reached =
+  | { readonly kind: 'texts'; readonly texts: readonly string[]; readonly source: Source }
+  | { readonly kind: 'none'; readonly reason: GhostTextReason; readonly rule?: GhostTextRule | undefined };
+
+/**
+ * Makes ghost text from a daemon and the documents of one editor, and asks the engine as seldom as it can: not while
+ * what is shown still holds, not for what it has answered, not while what runs still fits, and not before the hands
+ * have paused. A newer trigger that needs the engine takes the place of the older one in the daemon as well.
+ *
+ * @param peer whose fair share it counts against: see `Caller.client`.
+ */
+export function createCompletionSession(
+  daemon: DaemonApi,
+  peer: string,
+  options: SessionOptions,
+): CompletionSession {
+  const { now, pause } = options;
+  const documents = new Map<string, Open>();
+  const recent = createRecentDocuments();
+  const related = createRelatedFiles();
+  const cache = createSuggestionCache(now);
+  const debounce = createDebounce();
+  const unitsPerToken = createUnitsPerToken();
+  const streams = new Map<string, EngineStream>();
+  const keys = new Map<string, number>();
+  const disposed = new AbortController();
+  /** The last trigger of each document that waits. */
+  const newest = new Map<string, Trigger>();
+  let ahead: Ahead | undefined;
+  let model: string | undefined;
+
+  /** A number in place of the document's name, since the daemon has no need to know that. */
+  function keyOf(uri: string): number {
+    const known = keys.get(uri);
+    if (known !== undefined) return known;
+    if (keys.size > 1024) keys.clear();
+    const key = keys.size + 1;
+    keys.set(uri, key);
+    return key;
+  }
+
+  function request(ability: Ready, place: Place, shape: Shape, variant: number): GenerateRequest {
+    const { contextSize } = ability.model;
+    const infill = ability.kind === 'infill';
+    const room = divideRoom(contextSize, answerTokens(shape), unitsPerToken.estimate(), infill);
+    const files = related.choose(place.uri, place.language, recent.all(), room.related);
+    return promptFor(ability, cutWindow(place, room), files, place.language, shape, variant);
+  }
+
+  function streamOptions(place: Place, shape: Shape, offset: number): EngineStreamOptions {
+    return { place, shape, offset, graceMs, peer, onUsage: unitsPerToken.learn };
+  }
+
+  function begin(ability: Ready, place: Place, shape: Shape, offset: number): EngineStream {
+    const key = { class: 'interactive', supersede_key: `ghost ${keyOf(place.uri)}` } as const;
+    const stream = startStream(
+      daemon,
+      { ...request(ability, place, shape, 0), ...key },
+      streamOptions(place, shape, offset),
+    );
+    const since = now();
+    streams.set(place.uri, stream);
+    void stream.ended.then((end) => {
+      if (end.kind !== 'text') return;
+      debounce.answered(now() - since);
+      cache.put(place, settle(end.text, place, shape));
+    });
+    return stream;
+  }
+
+  /** What a place comes to, by whatever way is shortest. */
+  async function reach(trigger: Trigger, place: Place, signal: AbortSignal): Promise<Reached> {
+    const ability = abilityOf(daemon.health());
+    if (ability.kind === 'none') return { kind: 'none', reason: ability.reason };
+    if (model !== ability.model.id) cache.clear();
+    model = ability.model.id;
+    if (place.before.trim() === '' && place.after.trim() === '') return none('nothing_to_go_on');
+    if (!trigger.invoked && isInsideWord(place)) return none('inside_word');
+
+    const shape = shapeAt(place);
+    const known = cache.find(place);
+    const first =
+      known === undefined ? await generated(ability, trigger, place, shape, signal) : fromCache(known);
+    if (!trigger.invoked || first.kind === 'none' || first.texts.length > 1) return first;
+    const texts = await vary(ability, place, shape, first.texts, signal);
+    cache.put(place, { kind: 'texts', texts });
+    return { ...first, texts };
+  }
+
+  /** What the engine says to a place: by what runs already, or by a new generation once the hands have paused. */
+  async function generated(
+    ability: Ready,
+    trigger: Trigger,
+    place: Place,
+    shape: Shape,
+    signal: AbortSignal,
+  ): Promise<Reached> {
+    const joined = fitting(place);
+    if (joined !== undefined) return follow(joined, place, joined.ahead ? 'ahead' : 'stream', signal);
+    dropMisfit(place);
+    if (!trigger.invoked) {
+      const ms = debounce.pauseAt(place);
+      if (ms > 0) await pause(ms, signal);
+      if (signal.aborted) return none('typing');
+      if (newest.get(trigger.uri) !== trigger) return none('superseded');
+    }
+    return follow(begin(ability, place, shape, trigger.offset), place, 'engine', signal);
+  }
+
+  /** Alternatives for somebody who asked by name, so that there is something to cycle through. */
+  async function vary(
+    ability: Ready,
+    place: Place,
+    shape: Shape,
+    texts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const more = Array.from({ length: alternatives - 1 }, async (_unused, index) => {
+      const asked = { ...request(ability, place, shape, index + 1), class: 'interactive' } as const;
+      const stream = startStream(daemon, asked, streamOptions(place, shape, 0));
+      signal.addEventListener('abort', stream.abort, { once: true });
+      const end = await stream.ended;
+      signal.removeEventListener('abort', stream.abort);
+      const suggestion = end.kind === 'text' ? settle(end.text, place, shape) : undefined;
+      return suggestion?.kind === 'texts' ? suggestion.texts : [];
+    });
+    return [...new Set([...texts, ...(await Promise.all(more)).flat()])];
+  }
+
+  /** Waits for a stream on behalf of a trigger that may have come while it ran. */
+  async function follow(
+    stream: EngineStream,
+    place: Place,
+    source: Source,
+    signal: AbortSignal,
+  ): Promise<Reached> {
+    const leave = stream.join();
+    const end = await Promise.race([stream.ended, abortOf(signal)]);
+    leave();
+    if (end === 'aborted') return none('typing');
+    if (end.kind === 'failed') return none(end.code);
+    if (end.kind === 'cancelled') return none('superseded');
+    const found = cache.find(place);
+    return found === undefined ? none('superseded') : { ...fromCache(found), ...sourceOf(found, source) };
+  }
+
+  function fitting(place: Place): EngineStream | undefined {
+    const stream = streams.get(place.uri);
+    return stream?.isRunning() === true && stream.fits(place) ? stream : undefined;
+  }
+
+  function dropMisfit(place: Place): void {
+    const stream = streams.get(place.uri);
+    if (stream === undefined || (stream.isRunning() && stream.fits(place))) return;
+    stream.abort();
+    streams.delete(place.uri);
+  }
+
+  /** Prepares what follows a suggestion, once it has been shown for a moment, for when it is accepted. */
+  function prepare(trigger: Trigger, place: Place, text: string): void {
+    const next = typedAt(place, text);
+    if (ahead?.place.uri === next.uri && ahead.place.before === next.before) return;
+    ahead?.stop();
+    ahead = undefined;
+    if (cache.find(next) !== undefined) return;
+    const stop = new AbortController();
+    let stream: EngineStream | undefined;
+    const mine: Ahead = {
+      place: next,
+      stop: () => {
+        stop.abort();
+        stream?.abort();
+      },
+      postpone: () => {
+        if (stream === undefined) mine.stop();
+        if (stream?.isRunning() !== true && ahead === mine) ahead = undefined;
+      },
+    };
+    ahead = mine;
+    void pause(aheadAfterMs, stop.signal).then(() => {
+      const ability = abilityOf(daemon.health());
+      if (stop.signal.aborted || ability.kind === 'none') return;
+      const { permitsInUse, activePermits, queued } = daemon.health().admission;
+      // Only with what nobody else wants.
+      if (queued > 0 || permitsInUse >= activePermits) return;
+      const shape = shapeAt(next);
+      const key = { class: 'background', supersede_key: `ahead ${keyOf(next.uri)}` } as const;
+      const started = startStream(
+        daemon,
+        { ...request(ability, next, shape, 0), ...key },
+        { ...streamOptions(next, shape, trigger.offset), awaited: text },
+      );
+      stream = started;
+      streams.set(next.uri, started);
+      void started.ended.then((end) => {
+        if (end.kind === 'text') cache.put(next, settle(end.text, next, shape), true);
+      });
+    });
+  }
+
+  return {
+    opened: (uri, language, text) => {
+      documents.set(uri, { language, text });
+      recent.opened(uri, language, text);
+    },
+    changed: (uri, offset, removed, inserted) => {
+      if (inserted.length > 0 && inserted.length <= 2 && removed === 0) debounce.typed(now());
+      recent.changed(uri, offset);
+      streams.get(uri)?.changed(offset, removed, inserted);
+      if (ahead?.place.uri === uri) ahead.postpone();
+    },
+    closed: (uri) => {
+      recent.closed(uri);
+      documents.delete(uri);
+      streams.get(uri)?.abort();
+      streams.delete(uri);
+      if (ahead?.place.uri === uri) ahead.stop();
+    },
+    ask: async (trigger, signal) => {
+      const since = now();
+      const answer = (reached: Reached): Answer => toAnswer(reached, now() - since);
+      const document = documents.get(trigger.uri);
+      if (document === undefined) return answer(none('unknown_document'));
+      const place = placeOf(trigger, document);
+      if (typeof place === 'string') return answer(none(place));
+      newest.set(trigger.uri, trigger);
+      let reached: Reached;
+      try {
+        reached = await reach(trigger, place, AbortSignal.any([signal, disposed.signal]));
+      } catch (error) {
+        reached = none(toHearthError(error).code);
+      } finally {
+        if (newest.get(trigger.uri) === trigger) newest.delete(trigger.uri);
+      }
+      if (signal.aborted || reached.kind === 'none') return answer(reached);
+      const [text] = reached.texts;
+      if (text !== undefined && trigger.selected === undefined) prepare(trigger, place, text);
+      return answer(reached);
+    },
+    dispose: () => {
+      disposed.abort();
+      ahead?.stop();
+      for (const stream of streams.values()) stream.abort();
+      streams.clear();
+    },
+  };
+}
+
+/** The place of a trigger, with the selected entry of the suggestion list taken as typed. */
+function placeOf(trigger: Trigger, { language, text }: Open): Place | GhostTextReason {
+  const { uri, offset, selected } = trigger;
+  const whole = text();
+  const place = placeAt({ uri, language, text: whole }, offset);
+  if (typeof place === 'string' || selected === undefined) return place;
+  if (selected.from > offset) return 'selection_conflict';
+  const start = placeAt({ uri, language, text: whole }, selected.from);
+  if (typeof start === 'string') return start;
+  return { ...place, before: start.before + selected.text, start: start.start };
+}
+
+/** A raw completion as it is kept: ruled, or the reason why nothing is left. */
+function settle(text: string, place: Place, shape: Shape): Suggestion {
+  const ruled = applyRules(text, { place, shape });
+  switch (ruled.kind) {
+    case 'text':
+      return { kind: 'texts', texts: [ruled.text] };
+    case 'empty':
+      return { kind: 'none', reason: 'empty_answer' };
+    case 'filtered':
+      return { kind: 'none', reason: 'filtered', rule: ruled.rule };
+  }
+}
+
+function fromCache({ suggestion, exact, ahead }: Found): Reached {
+  if (suggestion.kind === 'none') return { kind: 'none', reason: suggestion.reason, rule: suggestion.rule };
+  return { kind: 'texts', texts: suggestion.texts, source: exact ? (ahead ? 'ahead' : 'cache') : 'shown' };
+}
+
+/** What came by a stream came by the stream, though the cache handed it over. */
+function sourceOf(found: Found, source: Source): { source: Source } | undefined {
+  return found.suggestion.kind === 'texts' ? { source } : undefined;
+}
+
+/** A suggestion in the middle of a word would have to guess that its end is wrong. */
+function isInsideWord(place: Place): boolean {
+  return /\w$/.test(lineSoFar(place)) && /^\w/.test(restOfLine(place));
+}
+
+function toAnswer(reached: Reached, elapsed: number): Answer {
+  const ms = Math.round(elapsed);
+  if (reached.kind === 'texts') {
+    const lines = reached.texts[0]?.split('\n').length ?? 0;
+    return { outcome: { kind: 'shown', source: reached.source, ms, lines }, texts: reached.texts };
+  }
+  const { reason, rule } = reached;
+  return { outcome: { kind: 'none', reason, ...(rule === undefined ? {} : { rule }), ms }, texts: [] };
+}
+
+function none(reason: GhostTextReason): Reached {
+  return { kind: 'none', reason };
+}
+
+function abortOf(signal: AbortSignal): Promise<'aborted'> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve('aborted');
+    signal.addEventListener('abort', () => resolve('aborted'), { once: true });
+  });
+}
