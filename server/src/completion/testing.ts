@@ -146,7 +146,7 @@ export class Typist {
     this.session.changed(this.uri, this.cursor, count, '');
   }
 
-  ask(more: Partial<Trigger> = {}, signal = new AbortController().signal): Promise<Answer> {
+  ask(more: Partial<Trigger> = {}, signal: AbortSignal = new AbortController().signal): Promise<Answer> {
     return this.session.ask({ uri: this.uri, offset: this.cursor, invoked: false, ...more }, signal);
   }
 }
