@@ -56,7 +56,7 @@ export function startStream(
   let running = true;
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
-  let awaited = options.awaited ?? '';
+  const awaited = options.awaited ?? '';
   let typed = '';
   const ahead = awaited !== '';
   const abort = (): void => {

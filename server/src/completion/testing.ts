@@ -46,7 +46,7 @@ async function* play(
   caller: Caller,
   signal: AbortSignal,
 ): AsyncGenerator<GenerationEvent> {
-  const pieces: (string | Error | 'end')[] = [];
+  const pieces: (string | Error)[] = [];
   let wake = (): void => {};
   const push = (piece: string | Error): void => {
     pieces.push(piece);
