@@ -65,7 +65,11 @@ export type EngineChunk =
   /** A whole call: its arguments are a JSON object that fits the tool's schema. */
   | { readonly kind: 'tool_call'; readonly call: ToolCall }
   /** The worker died, and the stream goes on from the last chunk. Only where `resume` was asked for. */
-  | { readonly kind: 'resumed' }
+  | {
+      readonly kind: 'resumed';
+      /** Those that came before. */
+      readonly completionTokens: number;
+    }
   | {
       readonly kind: 'done';
       readonly stopReason: StopReason;
@@ -78,7 +82,7 @@ export type EngineChunk =
 /** Where the time of a generation went. */
 export interface EngineTimings {
   /** Milliseconds; cached tokens take none. */
-  readonly prefillMs: number;
+  readonly prefillMs?: number;
   /** Milliseconds, from the first token to the last. */
   readonly decodeMs: number;
   /** Tokens predicted ahead, and how many were right; absent without speculative decoding. */
@@ -86,9 +90,22 @@ export interface EngineTimings {
   readonly draftAccepted?: number;
 }
 
-/** Why an engine could not serve. `invalid_request` and `unsupported` are the client's doing (row 76). */
+/**
+ * Why an engine could not serve. `invalid_request`, `unsupported` and `…_unsupported` are the client's doing (row 76);
+ * so is `tool_call_malformed` as far as the backend's health goes: the model wrote a call that is none.
+ */
 export type EngineFailureKind =
-  'not_ready' | 'invalid_request' | 'unsupported' | 'unavailable' | 'internal' | 'crashed' | 'hung';
+  | 'not_ready'
+  | 'invalid_request'
+  | 'unsupported'
+  | 'attachment_unsupported'
+  | 'embed_unsupported'
+  | 'rerank_unsupported'
+  | 'tool_call_malformed'
+  | 'unavailable'
+  | 'internal'
+  | 'crashed'
+  | 'hung';
 
 /** An engine's failure, before the router gives it a wire code. `message` holds no content and no path. */
 export class EngineFailure extends Error {

@@ -6,12 +6,24 @@ const codes: Record<EngineFailureKind, ErrorCode> = {
   unavailable: 'backend_unavailable',
   invalid_request: 'invalid_request',
   unsupported: 'unsupported_parameter',
+  attachment_unsupported: 'attachment_unsupported',
+  embed_unsupported: 'embed_unsupported',
+  rerank_unsupported: 'rerank_unsupported',
+  tool_call_malformed: 'tool_call_malformed',
   internal: 'internal',
   crashed: 'engine_crashed',
   hung: 'engine_hung',
 };
 
-const clientsMistakes: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'unsupported_parameter']);
+/** What says nothing of the backend's health. */
+const noFaults: ReadonlySet<ErrorCode> = new Set([
+  'invalid_request',
+  'unsupported_parameter',
+  'attachment_unsupported',
+  'embed_unsupported',
+  'rerank_unsupported',
+  'tool_call_malformed',
+]);
 
 /** The error that a client sees for what an engine threw (row 22). */
 export function failureToError(error: unknown): HearthError {
@@ -20,8 +32,8 @@ export function failureToError(error: unknown): HearthError {
   return toHearthError(error);
 }
 
-/** Whether the breaker is to count it: everything but the client's own mistakes (row 76). */
+/** Whether the breaker is to count it: everything but what the client or the model's text brought about (row 76). */
 export function isBackendFault(error: unknown): boolean {
-  if (error instanceof EngineFailure) return error.kind !== 'invalid_request' && error.kind !== 'unsupported';
-  return !(error instanceof HearthError && clientsMistakes.has(error.code));
+  if (error instanceof EngineFailure) return !noFaults.has(codes[error.kind]);
+  return !(error instanceof HearthError && noFaults.has(error.code));
 }

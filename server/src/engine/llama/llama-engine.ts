@@ -20,6 +20,7 @@ import type { StopTimes } from './worker-process.js';
 import type {
   FromWorker,
   GenerationResult,
+  Piece,
   LoadedInfo,
   RequestFailure,
   StepGrammars,
@@ -63,7 +64,7 @@ const loadPatience = 6;
 const progressStep = 0.05;
 
 type Reply =
-  | { readonly kind: 'chunk'; readonly text: string }
+  | { readonly kind: 'chunk'; readonly piece: Piece }
   | { readonly kind: 'done'; readonly result: GenerationResult }
   | { readonly kind: 'counted'; readonly counts: readonly number[] }
   | { readonly kind: 'failed'; readonly error: EngineFailure };
@@ -154,7 +155,7 @@ export class LlamaEngine implements Engine {
         const reply = await replies.next();
         if (reply.kind === 'chunk') {
           if (isAborted()) continue;
-          yield { kind: 'token', text: reply.text };
+          yield reply.piece;
           consumed += 1;
           if (consumed % creditBatch === 0) worker.send({ kind: 'credit', id, amount: creditBatch });
           continue;
@@ -162,8 +163,7 @@ export class LlamaEngine implements Engine {
         pending.delete(id);
         if (reply.kind === 'done') {
           this.#speed.add(reply.result.decode);
-          const stopReason = isAborted() ? 'cancelled' : reply.result.stopReason;
-          yield { kind: 'done', stopReason, usage: reply.result.usage };
+          yield endOf(reply.result, isAborted());
         } else if (isAborted()) {
           yield cancelled;
         } else if (reply.kind === 'failed') {
@@ -450,6 +450,21 @@ const cancelled: EngineChunk = {
   stopReason: 'cancelled',
   usage: { prompt_tokens: 0, completion_tokens: 0 },
 };
+
+function endOf(result: GenerationResult, isAborted: boolean): EngineChunk {
+  const { stopReason, usage, decode, stopDetail, prefillMs, draft } = result;
+  return {
+    kind: 'done',
+    stopReason: isAborted ? 'cancelled' : stopReason,
+    usage,
+    ...(stopDetail === undefined || isAborted ? {} : { stopDetail }),
+    timings: {
+      decodeMs: decode.milliseconds,
+      ...(prefillMs === undefined ? {} : { prefillMs }),
+      ...(draft === undefined ? {} : { draftTokens: draft.tokens, draftAccepted: draft.accepted }),
+    },
+  };
+}
 
 function toEngineFailure({ kind, message }: RequestFailure): EngineFailure {
   return new EngineFailure(kind, message);

@@ -33,8 +33,8 @@ async function load(order: LoadOrder): Promise<void> {
       send({ kind: 'progress', ...progress });
     });
     const scheduler = new Scheduler(driver, {
-      chunk: (id, text) => {
-        send({ kind: 'chunk', id, text });
+      chunk: (id, piece) => {
+        send({ kind: 'chunk', id, piece });
       },
       done: (id, result) => {
         send({ kind: 'done', id, result });

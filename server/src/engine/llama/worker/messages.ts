@@ -1,4 +1,12 @@
-import type { ErrorCode, LoadPhase, ResolvedGeneration, StopReason, Usage } from '@hearth/protocol';
+import type {
+  ErrorCode,
+  LoadPhase,
+  ResolvedGeneration,
+  StopReason,
+  TokenLogprob,
+  ToolCall,
+  Usage,
+} from '@hearth/protocol';
 
 /**
  * What the daemon and an engine worker say to each other over the worker's IPC channel. Ids of generations and
@@ -25,12 +33,31 @@ export type ToWorker =
       readonly id: number;
       readonly request: ResolvedGeneration;
       readonly credit: number;
+      /** Undefined: nothing is kept for a resumption. */
+      readonly resume?: Resume;
     }
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'credit'; readonly id: number; readonly amount: number }
   | { readonly kind: 'countTokens'; readonly id: number; readonly texts: readonly string[] }
   | { readonly kind: 'ping' }
   | { readonly kind: 'shutdown' };
+
+/**
+ * A generation that may go on in another worker. Its request has a seed. Each chunk tells the tokens that it took; the
+ * worker that goes on is given all of them, replays them without a chunk and then generates: the chunks of both are
+ * those of an undisturbed run.
+ */
+export interface Resume {
+  /** Tokens that the consumer's chunks are made of, in order; none: the first worker. */
+  readonly tokens: readonly number[];
+}
+
+/** A piece of an answer. No text is empty. Each uses one credit. */
+export type Piece =
+  | { readonly kind: 'token'; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
+  | { readonly kind: 'thinking'; readonly text: string }
+  /** A whole call; its arguments are a JSON object. */
+  | { readonly kind: 'tool_call'; readonly call: ToolCall };
 
 /** The model as it runs. */
 export interface LoadedInfo {
@@ -47,13 +74,26 @@ export interface DecodeTiming {
 
 export interface GenerationResult {
   readonly stopReason: StopReason;
+  /** With `cached_tokens` where that is known. */
   readonly usage: Usage;
   readonly decode: DecodeTiming;
+  /** Why it ended by itself, where it was not the model's end token. */
+  readonly stopDetail?: 'stop_sequence' | 'tool_use';
+  /** Milliseconds in which the prompt was evaluated. */
+  readonly prefillMs?: number;
+  /** Only with speculative decoding: tokens predicted ahead, and how many of them were right. */
+  readonly draft?: { readonly tokens: number; readonly accepted: number };
 }
 
 /** Why the worker refused or lost one generation or count. */
 export interface RequestFailure {
-  readonly kind: 'invalid_request' | 'unsupported' | 'unavailable' | 'internal';
+  readonly kind:
+    | 'invalid_request'
+    | 'unsupported'
+    | 'unavailable'
+    | 'internal'
+    | 'attachment_unsupported'
+    | 'tool_call_malformed';
   /** Holds no content and no path. */
   readonly message: string;
 }
@@ -69,7 +109,13 @@ export type FromWorker =
     }
   | { readonly kind: 'progress'; readonly phase: Extract<LoadPhase['phase'], 'kv_cache'> }
   | { readonly kind: 'loaded'; readonly info: LoadedInfo }
-  | { readonly kind: 'chunk'; readonly id: number; readonly text: string }
+  | {
+      readonly kind: 'chunk';
+      readonly id: number;
+      readonly piece: Piece;
+      /** Those made since the last chunk. Only where the generation may be resumed. */
+      readonly tokens?: readonly number[];
+    }
   | { readonly kind: 'done'; readonly id: number; readonly result: GenerationResult }
   | { readonly kind: 'counted'; readonly id: number; readonly counts: readonly number[] }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: RequestFailure }

@@ -138,7 +138,7 @@ function start(sequences: number): Run {
     changed();
   };
   const scheduler = new Scheduler(driver, {
-    chunk: (id, text) => events.push(`${id}:${text}`),
+    chunk: (id, piece) => events.push(`${id}:${piece.kind === 'token' ? piece.text : piece.kind}`),
     done: (id, result) => {
       events.push(`${id} ${result.stopReason}`);
       end(id, result);

@@ -1,6 +1,6 @@
 import type { ResolvedGeneration, StopReason } from '@hearth/protocol';
 import type { Decoder, Driver, PreparedRequest, Sequence } from './driver.js';
-import type { GenerationResult, RequestFailure, StepGrammars } from './messages.js';
+import type { GenerationResult, Piece, RequestFailure, StepGrammars } from './messages.js';
 import { RequestError, toRequestFailure } from './request-error.js';
 import { StopFilter } from './stop-filter.js';
 import { TextAssembler } from './text-assembler.js';
@@ -15,8 +15,8 @@ import { ThreadGovernor } from './thread-governor.js';
  * A sequence whose consumer has given no credit is left out of the step; its state stays where it is.
  */
 export interface SchedulerEvents {
-  /** A piece of text; uses one credit. Never empty. */
-  chunk(id: number, text: string): void;
+  /** Uses one credit. */
+  chunk(id: number, piece: Piece): void;
   done(id: number, result: GenerationResult): void;
   failed(id: number, failure: RequestFailure): void;
 }
@@ -300,7 +300,7 @@ export class Scheduler {
   #emit(job: RunningJob, text: string): void {
     if (text === '') return;
     job.credit -= 1;
-    this.#events.chunk(job.id, text);
+    this.#events.chunk(job.id, { kind: 'token', text });
   }
 
   /** Takes out the jobs that have ended. Their sequences are free before anyone hears of it. */
