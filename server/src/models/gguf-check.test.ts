@@ -64,6 +64,21 @@ test('a good file gives its facts', async () => {
     infillTokens: true,
     vocabularySize: 384,
     longestTokenBytes: 14,
+    parameters: 110_912,
+    weightBytes: 110_912 * 4,
+    quantization: 'F32',
+    purpose: 'generate',
+    shape: {
+      layers: 2,
+      width: 64,
+      heads: 4,
+      keyValueHeads: [2, 2],
+      keyLength: 16,
+      valueLength: 16,
+      feedForward: 96,
+      slidingWindow: undefined,
+      latentLength: undefined,
+    },
   });
   const bare = await check(makeTinyGguf({ chat: false, infill: false, contextLength: 512 }));
   expect(bare).toMatchObject({ chatTemplate: false, infillTokens: false, contextLength: 512 });

@@ -1,7 +1,13 @@
 import { constants, promises as fs } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { emptyFound, factsOf, wantsNumber, wantsString, type Found, type GgufFacts } from './gguf-facts.js';
 import { GgufReader } from './gguf-reader.js';
+import { checkTensors } from './gguf-tensors.js';
+import { bounded, corrupt, ggufBounds, readString } from './gguf-values.js';
 import { ModelFileError } from './model-file-error.js';
+
+export type { GgufFacts } from './gguf-facts.js';
+export { ggufBounds } from './gguf-values.js';
 
 /**
  * Reads the header of a GGUF file and refuses it where native code could be led astray: counts, lengths, nesting,
@@ -9,37 +15,6 @@ import { ModelFileError } from './model-file-error.js';
  *
  * Source: the GGUF specification, ggml-org/ggml docs/gguf.md.
  */
-
-/** Bounds of a header. A real file stays far below each. */
-export const ggufBounds = {
-  keys: 65_536n,
-  tensors: 1_000_000n,
-  keyBytes: 65_535n,
-  tensorNameBytes: 1024n,
-  stringBytes: 64n * 1024n * 1024n,
-  arrayElements: 16n * 1024n * 1024n,
-  /** Arrays of arrays of … */
-  arrayDepth: 4,
-  dimensions: 4,
-  alignment: 65_536,
-} as const;
-
-/** What is good to know of a model before it is loaded. */
-export interface GgufFacts {
-  readonly version: number;
-  readonly sizeBytes: number;
-  /** Such as `llama`; undefined where the file is silent. */
-  readonly architecture: string | undefined;
-  readonly name: string | undefined;
-  /** Tokens that the model was trained to look back on. */
-  readonly contextLength: number | undefined;
-  readonly chatTemplate: boolean;
-  /** Whether the file names its fill-in-the-middle tokens. Some vocabularies have them without saying so. */
-  readonly infillTokens: boolean;
-  readonly vocabularySize: number;
-  /** Longest entry of the vocabulary in bytes: no token stands for more text. 0: no vocabulary. */
-  readonly longestTokenBytes: number;
-}
 
 /**
  * Checks the file at `path`.
@@ -83,7 +58,8 @@ export async function openRegularFile(path: string): Promise<FileHandle> {
 }
 
 /** GGUF value types, by their number in the file. */
-const valueType = { uint32: 4, bool: 7, string: 8, array: 9 } as const;
+const valueType = { float32: 6, string: 8, array: 9, float64: 12 } as const;
+const signedTypes: ReadonlySet<number> = new Set([1, 3, 5, 11]);
 const scalarBytes: Readonly<Record<number, bigint>> = {
   0: 1n,
   1: 1n,
@@ -98,50 +74,6 @@ const scalarBytes: Readonly<Record<number, bigint>> = {
   12: 8n,
 };
 
-/** [weights in a block, bytes of a block] of each tensor type, by its number in the file. Source: ggml.h. */
-const tensorTypes: Readonly<Record<number, readonly [bigint, bigint]>> = {
-  0: [1n, 4n],
-  1: [1n, 2n],
-  2: [32n, 18n],
-  3: [32n, 20n],
-  6: [32n, 22n],
-  7: [32n, 24n],
-  8: [32n, 34n],
-  9: [32n, 36n],
-  10: [256n, 84n],
-  11: [256n, 110n],
-  12: [256n, 144n],
-  13: [256n, 176n],
-  14: [256n, 210n],
-  15: [256n, 292n],
-  16: [256n, 66n],
-  17: [256n, 74n],
-  18: [256n, 98n],
-  19: [256n, 50n],
-  20: [32n, 18n],
-  21: [256n, 110n],
-  22: [256n, 82n],
-  23: [256n, 136n],
-  24: [1n, 1n],
-  25: [1n, 2n],
-  26: [1n, 4n],
-  27: [1n, 8n],
-  28: [1n, 8n],
-  29: [256n, 56n],
-  30: [1n, 2n],
-  34: [256n, 54n],
-  35: [256n, 66n],
-  39: [32n, 17n],
-};
-
-interface Found {
-  readonly strings: Map<string, string>;
-  readonly numbers: Map<string, number>;
-  readonly keys: Set<string>;
-  vocabularySize: number;
-  longestTokenBytes: number;
-}
-
 async function checkHeader(reader: GgufReader, sizeBytes: number): Promise<GgufFacts> {
   if (sizeBytes < 4) throw new ModelFileError('not_gguf');
   await reader.need(4);
@@ -151,36 +83,26 @@ async function checkHeader(reader: GgufReader, sizeBytes: number): Promise<GgufF
   const tensorCount = bounded(await reader.uint64(), ggufBounds.tensors, 'tensor count');
   const keyCount = bounded(await reader.uint64(), ggufBounds.keys, 'key count');
 
-  const found: Found = {
-    strings: new Map(),
-    numbers: new Map(),
-    keys: new Set(),
-    vocabularySize: 0,
-    longestTokenBytes: 0,
-  };
+  const found = emptyFound();
   for (let index = 0n; index < keyCount; index += 1n) await readEntry(reader, found);
 
   const alignment = found.numbers.get('general.alignment') ?? 32;
   if (alignment < 1 || alignment > ggufBounds.alignment || (alignment & (alignment - 1)) !== 0) {
     throw corrupt('alignment');
   }
-  await checkTensors(reader, tensorCount, BigInt(alignment), BigInt(sizeBytes));
+  refuseZeros(found);
+  const tensors = await checkTensors(reader, tensorCount, BigInt(alignment), BigInt(sizeBytes));
+  return { version, sizeBytes, ...factsOf(found, tensors) };
+}
 
-  const architecture = found.strings.get('general.architecture');
-  return {
-    version,
-    sizeBytes,
-    architecture,
-    name: found.strings.get('general.name'),
-    contextLength: found.numbers.get(`${architecture ?? ''}.context_length`),
-    chatTemplate: found.keys.has('tokenizer.chat_template'),
-    infillTokens:
-      (found.keys.has('tokenizer.ggml.fim_pre_token_id') &&
-        found.keys.has('tokenizer.ggml.fim_suf_token_id')) ||
-      (found.keys.has('tokenizer.ggml.prefix_token_id') && found.keys.has('tokenizer.ggml.suffix_token_id')),
-    vocabularySize: found.vocabularySize,
-    longestTokenBytes: found.longestTokenBytes,
-  };
+/** Figures by which native code divides, or without which it has nothing: none of them may be zero. */
+const neverZero = ['block_count', 'embedding_length', 'attention.head_count', 'context_length'];
+
+function refuseZeros(found: Found): void {
+  const architecture = found.strings.get('general.architecture') ?? '';
+  for (const key of neverZero) {
+    if (found.numbers.get(`${architecture}.${key}`) === 0) throw corrupt(`${key} is zero`);
+  }
 }
 
 /** One key with its value. Only the values that {@link GgufFacts} wants are kept. */
@@ -189,18 +111,47 @@ async function readEntry(reader: GgufReader, found: Found): Promise<void> {
   if (found.keys.has(key)) throw corrupt('a key stands twice');
   found.keys.add(key);
   const type = await reader.uint32();
-  if (type === valueType.string && (key === 'general.architecture' || key === 'general.name')) {
+  if (wantsString(key)) {
+    // llama.cpp takes the architecture for text without asking.
+    if (type !== valueType.string) throw corrupt('a name is no text');
     const text = await readShortString(reader);
     if (text !== undefined) found.strings.set(key, text);
-  } else if (type === valueType.uint32 && (key === 'general.alignment' || key.endsWith('.context_length'))) {
-    found.numbers.set(key, await reader.uint32());
+  } else if (type !== valueType.array && wantsNumber(key)) {
+    found.numbers.set(key, await readNumber(reader, type));
   } else if (type === valueType.array && key === 'tokenizer.ggml.tokens') {
     const { count, longest } = await skipArray(reader, 1);
+    if (longest > ggufBounds.tokenBytes) throw corrupt('a token of the vocabulary is too long');
     found.vocabularySize = count;
     found.longestTokenBytes = longest;
+  } else if (type === valueType.array && wantsNumber(key)) {
+    found.lists.set(key, await readNumbers(reader));
   } else {
     await skipValue(reader, type, 0);
   }
+}
+
+/** A number of any width. Those beyond 2⁵³ are of no model. */
+async function readNumber(reader: GgufReader, type: number): Promise<number> {
+  const size = Number(scalarSize(type));
+  if (!reader.has(size)) await reader.need(size);
+  const bytes = reader.take(size);
+  if (type === valueType.float32) return bytes.readFloatLE();
+  if (type === valueType.float64) return bytes.readDoubleLE();
+  const signed = signedTypes.has(type);
+  if (size < 8) return signed ? bytes.readIntLE(0, size) : bytes.readUIntLE(0, size);
+  const value = signed ? bytes.readBigInt64LE() : bytes.readBigUInt64LE();
+  if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < 0n) throw corrupt('a figure is out of range');
+  return Number(value);
+}
+
+/** A list of numbers, one a layer. */
+async function readNumbers(reader: GgufReader): Promise<readonly number[]> {
+  const type = await reader.uint32();
+  if (type === valueType.string || type === valueType.array) throw corrupt('a list of figures holds others');
+  const count = bounded(await reader.uint64(), ggufBounds.layers, 'number of layers');
+  const numbers: number[] = [];
+  for (let index = 0n; index < count; index += 1n) numbers.push(await readNumber(reader, type));
+  return numbers;
 }
 
 async function skipValue(reader: GgufReader, type: number, depth: number): Promise<void> {
@@ -240,55 +191,6 @@ async function skipArray(reader: GgufReader, depth: number): Promise<{ count: nu
   return { count: Number(count), longest: Number(longest) };
 }
 
-async function checkTensors(
-  reader: GgufReader,
-  count: bigint,
-  alignment: bigint,
-  fileBytes: bigint,
-): Promise<void> {
-  /** Largest end of a tensor relative to where the data begins, which is known only after the last entry. */
-  let dataBytes = 0n;
-  for (let index = 0n; index < count; index += 1n) {
-    await reader.skip(bounded(await reader.uint64(), ggufBounds.tensorNameBytes, 'tensor name length'));
-    const dimensionCount = await reader.uint32();
-    if (dimensionCount > ggufBounds.dimensions) throw corrupt('tensor dimensions');
-    const dimensions: bigint[] = [];
-    for (let dimension = 0; dimension < dimensionCount; dimension += 1)
-      dimensions.push(await reader.uint64());
-    const type = await reader.uint32();
-    const offset = await reader.uint64();
-    if (offset % alignment !== 0n) throw corrupt('tensor offset');
-    const end = offset + tensorBytes(dimensions, type);
-    if (end > dataBytes) dataBytes = end;
-  }
-  const headerBytes = BigInt(reader.position);
-  const dataStart = ((headerBytes + alignment - 1n) / alignment) * alignment;
-  if (count > 0n && dataStart + dataBytes > fileBytes) {
-    throw new ModelFileError('truncated', { detail: 'weights are missing' });
-  }
-}
-
-/** Bytes of a tensor; at least one for a type that this table does not know yet. */
-function tensorBytes(dimensions: readonly bigint[], type: number): bigint {
-  let elements = 1n;
-  for (const dimension of dimensions) {
-    if (dimension === 0n) throw corrupt('tensor dimensions');
-    elements *= dimension;
-    if (elements >= 1n << 63n) throw corrupt('tensor dimensions');
-  }
-  const known = tensorTypes[type];
-  if (known === undefined) return 1n;
-  const [block, bytes] = known;
-  if ((dimensions[0] ?? 1n) % block !== 0n) throw corrupt('tensor dimensions');
-  return (elements / block) * bytes;
-}
-
-async function readString(reader: GgufReader, bound: bigint, what: string): Promise<string> {
-  const length = Number(bounded(await reader.uint64(), bound, `${what} length`));
-  if (!reader.has(length)) await reader.need(length);
-  return reader.take(length).toString('utf8');
-}
-
 /** A string, or undefined where it is longer than any name has need to be. */
 async function readShortString(reader: GgufReader): Promise<string | undefined> {
   const length = bounded(await reader.uint64(), ggufBounds.stringBytes, 'string length');
@@ -300,17 +202,8 @@ async function readShortString(reader: GgufReader): Promise<string | undefined> 
   return reader.take(Number(length)).toString('utf8');
 }
 
-function bounded(value: bigint, bound: bigint, what: string): bigint {
-  if (value > bound) throw corrupt(what);
-  return value;
-}
-
 function scalarSize(type: number): bigint {
   const size = scalarBytes[type];
   if (size === undefined) throw corrupt('value type');
   return size;
-}
-
-function corrupt(what: string): ModelFileError {
-  return new ModelFileError('corrupt', { detail: what });
 }
