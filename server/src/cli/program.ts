@@ -3,6 +3,7 @@ import { StartupError } from '../lock/startup-error.js';
 import { version } from '../version.js';
 import { describeFailure } from './describe-failure.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
+import { addPlaneCommands } from './plane-commands.js';
 
 /**
  * Runs one command line and says with which code the process is to exit.
@@ -120,6 +121,7 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
     },
   );
 
+  addPlaneCommands(program, finish);
   return program;
 }
 

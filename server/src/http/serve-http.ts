@@ -85,18 +85,15 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
   });
   http.on('clientError', refuseMalformed);
 
+  http.maxConnections = limits.connections;
+
   const sockets = new Set<Socket>();
   const bound = await bindTcp({
     ...options,
+    server: http,
     onConnection: (socket) => {
-      if (sockets.size >= limits.connections) {
-        socket.on('error', () => undefined);
-        socket.end(rawAnswer(503, 'Service Unavailable', 'Too many connections. Try again later.'));
-        return;
-      }
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
-      http.emit('connection', socket);
     },
   });
   const { host, family, port } = bound.address;

@@ -98,6 +98,8 @@ export interface BindTcpOptions extends ReachGuard {
   /** As in `net.createServer`. @default false */
   readonly pauseOnConnect?: boolean;
   readonly onConnection: (socket: net.Socket) => void;
+  /** A server that is to listen, such as one of HTTP. Default: a new one. */
+  readonly server?: net.Server;
   /** A connection that could not be accepted, such as for want of descriptors. The server goes on. */
   readonly onAcceptError?: (error: Error) => void;
 }
@@ -115,7 +117,8 @@ export interface BoundTcp {
 export async function bindTcp(options: BindTcpOptions): Promise<BoundTcp> {
   checkReach(options.address, options);
   const { allowHalfOpen = false, pauseOnConnect = false } = options;
-  const server = net.createServer({ allowHalfOpen, pauseOnConnect, noDelay: true }, options.onConnection);
+  const server = options.server ?? net.createServer({ allowHalfOpen, pauseOnConnect, noDelay: true });
+  server.on('connection', options.onConnection);
   await listen(server, options.address);
   server.on('error', (error) => options.onAcceptError?.(error));
   const bound = server.address();
