@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { proveAsClient, readSecret } from './mutual-proof.js';
 
 /** Where a daemon listens: a Unix socket or named pipe by its path, or TCP. */
 export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -69,7 +70,7 @@ export async function dial(address: Address, options: DialOptions = {}): Promise
     try {
       // One attempt needs an end too: a TCP peer may never answer.
       const left = timeoutMs === 0 ? 30_000 : Math.max(shortestAttemptMs, deadline - clock.now());
-      return await dialOnce(address, left, signal);
+      return await dialProven(address, left, signal);
     } catch (error) {
       signal?.throwIfAborted();
       const code = codeOf(error);
@@ -83,6 +84,18 @@ export async function dial(address: Address, options: DialOptions = {}): Promise
       delay = Math.min(delay * 2, longestDelayMs);
     }
   }
+}
+
+/** A connection to a daemon that has proved itself, where it asks for proof (see mutual-proof.ts). */
+async function dialProven(
+  address: Address,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<net.Socket> {
+  const secret = 'path' in address ? await readSecret(address.path) : undefined;
+  const socket = await dialOnce(address, timeoutMs, signal);
+  if (secret !== undefined) await proveAsClient(socket, secret);
+  return socket;
 }
 
 function dialOnce(address: Address, timeoutMs: number, signal: AbortSignal | undefined): Promise<net.Socket> {
@@ -120,6 +133,7 @@ function finalError(code: string, attempts: number, cause: unknown): ConnectErro
   const reasons: Record<string, string> = {
     EACCES: 'You may not open this socket. It belongs to the user who started the daemon.',
     ENOTSOCK: 'What is at this path is not a socket. Check the path.',
+    EPROOF: 'Whoever listens there is not the daemon of this user, or it has just been restarted. Try again.',
     ETIMEDOUT: 'Nothing answered at this address. Check host and port.',
   };
   const reason = reasons[code] ?? 'Check the address.';

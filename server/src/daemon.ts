@@ -32,6 +32,7 @@ import { StreamRegistry } from './generation/stream-registry.js';
 import { bindSocket } from './lock/bind-socket.js';
 import { bindTcp, parseTcpAddress } from './lock/bind-tcp.js';
 import type { KernelLock } from './lock/kernel-lock.js';
+import { makeProofSecret, removeProofSecret } from './lock/proof-secret.js';
 import type { RuntimePaths } from './lock/runtime-directory.js';
 import type { RecordActivity } from './record-activity.js';
 import { NotReadyError, waitForReady } from './router/ready-gate.js';
@@ -84,6 +85,7 @@ export class Daemon implements DaemonApi {
   readonly #startedAt = performance.now();
   #state: Health['state'] = 'starting';
   #problem: string | undefined;
+  #secret: Buffer | undefined;
   #inferenceBound = false;
   #tcp: string | undefined;
   #stopped: Promise<void> | undefined;
@@ -132,7 +134,8 @@ export class Daemon implements DaemonApi {
   async start(): Promise<void> {
     const { config, paths, lock, log, engines } = this.#parts;
     log.record('info', 'daemon', { msg: 'daemon_started', pid: process.pid, version });
-    const ours = { lock, mode: 0o600, onAcceptError: this.#connections.shed } as const;
+    this.#secret = await makeProofSecret(paths, lock, config.socket_proof);
+    const ours = { lock, secret: this.#secret, mode: 0o600, onAcceptError: this.#connections.shed } as const;
     const serveOnAdmin = (socket: Socket): Service => ({ done: serveAdmin(socket, this.#board) });
     const onAdmin = this.#connections.listener({ kind: 'admin', serve: serveOnAdmin });
     this.#keep(await bindSocket({ ...ours, path: paths.admin, onConnection: onAdmin }));
@@ -261,7 +264,7 @@ export class Daemon implements DaemonApi {
   }
 
   async #drain(): Promise<void> {
-    const { config, engines, lock, log } = this.#parts;
+    const { config, engines, lock, log, paths } = this.#parts;
     this.#stopping.abort();
     this.#setState('draining');
     const closing = this.#listeners.map((listener) => listener.close());
@@ -286,6 +289,7 @@ export class Daemon implements DaemonApi {
       uptime_s: Math.round((performance.now() - this.#startedAt) / 1000),
     });
     log.close();
+    if (this.#secret !== undefined) await removeProofSecret(paths);
     lock.release();
     this.#ended.resolve();
   }
@@ -321,6 +325,7 @@ export class Daemon implements DaemonApi {
     this.#board.publish(this.#readyFrame());
     const unix = await bindSocket({
       lock,
+      secret: this.#secret,
       path: paths.inference,
       mode: 0o660,
       allowHalfOpen: true,

@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { dial } from '@hearth/protocol/node';
 import {
   createMessageConnection,
   type MessageConnection,
@@ -37,17 +38,9 @@ export async function openRpc(path: string): Promise<RpcClient | undefined> {
   };
 }
 
-function open(path: string): Promise<Socket | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.removeAllListeners('error');
-      // 'close' follows, and says all that there is to say.
-      socket.on('error', () => undefined);
-      resolve(socket);
-    });
-    socket.once('error', () => {
-      resolve(undefined);
-    });
-  });
+async function open(path: string): Promise<Socket | undefined> {
+  const socket = await dial({ path }, { timeoutMs: 0 }).catch(() => undefined);
+  // 'close' follows an error, and says all that there is to say.
+  socket?.on('error', () => undefined);
+  return socket;
 }

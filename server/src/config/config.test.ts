@@ -11,6 +11,7 @@ describe('configuration', () => {
   it('has the defaults that are documented', () => {
     expect(resolveConfig()).toEqual({
       engine: 'llama',
+      socket_proof: 'auto',
       tcp_allow_remote: false,
       active_permits: 1,
       queue_depth: 10,

@@ -77,6 +77,8 @@ export const configSchema = z.strictObject({
   /** How long a sidecar outlives its editor when nobody else is connected. */
   linger_secs: secondsOrNone.default(5),
   context_size: contextSize.optional(),
+  /** When both ends of a socket prove themselves: `auto`: where the kernel does not say who the peer is. */
+  socket_proof: z.enum(['auto', 'always']).default('auto'),
   log_dir: name.optional(),
   /** Bounds on connections and on what one of them may hold. */
   limits: limitsConfigSchema.prefault({}),

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { proveAsDaemon } from '@hearth/protocol/node';
 import type { KernelLock } from './kernel-lock.js';
 import { errorCode, StartupError } from './startup-error.js';
 
@@ -18,6 +19,8 @@ export interface BindSocketOptions {
   readonly allowHalfOpen?: boolean;
   /** As in `net.createServer`. @default false */
   readonly pauseOnConnect?: boolean;
+  /** Both ends prove that they know it before `onConnection` is called (mutual-proof.ts). @default no proof */
+  readonly secret?: Buffer | undefined;
   readonly onConnection: (socket: net.Socket) => void;
   /** A connection that could not be accepted, such as for want of descriptors. The server goes on. */
   readonly onAcceptError?: (error: Error) => void;
@@ -50,7 +53,9 @@ export async function bindSocket(options: BindSocketOptions): Promise<BoundSocke
     await removeDeadSocket(options.path);
   }
   const { allowHalfOpen = false, pauseOnConnect = false } = options;
-  const server = net.createServer({ allowHalfOpen, pauseOnConnect }, options.onConnection);
+  const onConnection =
+    options.secret === undefined ? options.onConnection : afterProof(options.secret, options.onConnection);
+  const server = net.createServer({ allowHalfOpen, pauseOnConnect }, onConnection);
   await (isPipe ? listen(server, options.path) : listenWithMode(server, options.path, options.mode));
   const identity = isPipe ? undefined : identityOf(options.path);
   server.on('error', (error) => options.onAcceptError?.(error));
@@ -68,6 +73,34 @@ export async function bindSocket(options: BindSocketOptions): Promise<BoundSocke
       });
       return closed;
     },
+  };
+}
+
+/** Most connections that have yet to prove themselves; more are closed. */
+const mostUnproven = 64;
+
+function afterProof(
+  secret: Buffer,
+  onConnection: (socket: net.Socket) => void,
+): (socket: net.Socket) => void {
+  let unproven = 0;
+  return (socket) => {
+    if (unproven >= mostUnproven) {
+      socket.destroy();
+      return;
+    }
+    unproven += 1;
+    proveAsDaemon(socket, secret)
+      .then(
+        () => {
+          onConnection(socket);
+        },
+        // Closed already. There is nobody to tell.
+        () => undefined,
+      )
+      .finally(() => {
+        unproven -= 1;
+      });
   };
 }
 
