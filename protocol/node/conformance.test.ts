@@ -3,10 +3,11 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HearthError } from '../src/errors.js';
 import type { ResponseFrame } from '../src/frames.js';
 import { encodeFrame, encodeFrameBytes, NdjsonDecoder, parseLine } from '../src/ndjson.js';
 import type { DecodedLine, ParsedLine } from '../src/ndjson.js';
-import { readRequest, toErrorFrame } from '../src/read-request.js';
+import { readRequest, toErrorFrame, typedReplyCodes } from '../src/read-request.js';
 import { resolveGeneration } from '../src/request.js';
 import type { GenerateRequest } from '../src/request.js';
 import { bytesOf, chunksOf, compareFrames } from '../src/vectors.js';
@@ -50,6 +51,8 @@ interface Session {
   };
 }
 
+const unsupported = new HearthError('unsupported_parameter', 'This session only generates.');
+
 const session: Session = {
   answer(lines) {
     const frames: ResponseFrame[] = [];
@@ -57,8 +60,9 @@ const session: Session = {
       const reading = readRequest(line);
       if (reading.kind === 'request') frames.push(...generation(reading.request));
       else if (reading.kind === 'cancel') frames.push({ ...reading, type: 'cancelled', found: false });
-      else frames.push(toErrorFrame(reading.kind === 'invalid' ? reading.id : '', reading.error));
-      if (reading.kind === 'malformed' || reading.kind === 'too_large') return { frames, closes: true };
+      else if (reading.kind === 'typed') frames.push(toErrorFrame(reading.id, unsupported));
+      else frames.push(toErrorFrame('id' in reading ? reading.id : '', reading.error, typedReplyCodes));
+      if (['malformed', 'too_large', 'wrong_version'].includes(reading.kind)) return { frames, closes: true };
     }
     return { frames, closes: false };
   },

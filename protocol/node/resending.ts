@@ -1,7 +1,6 @@
 import { clientOf, ConnectionLostError } from '../src/client.js';
-import type { HearthClient, RequestOptions } from '../src/client.js';
+import type { ClientRequest, HearthClient, RequestOptions } from '../src/client.js';
 import type { ResponseFrame } from '../src/frames.js';
-import type { GenerateRequestInput } from '../src/request.js';
 
 /**
  * A client that outlives its connection. A request whose connection was lost before any frame of its answer came is
@@ -27,7 +26,7 @@ export function resendingClient(
   }
 
   async function* frames(
-    request: GenerateRequestInput,
+    request: ClientRequest,
     options?: RequestOptions,
   ): AsyncGenerator<ResponseFrame, void, void> {
     const used = current;

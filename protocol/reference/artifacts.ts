@@ -10,6 +10,7 @@ import { limits } from '../src/limits.js';
 import * as messages from '../src/messages.js';
 import { generateRequestSchema } from '../src/request.js';
 import { additionNote } from '../src/sampling.js';
+import { typedReplyFrameSchema } from '../src/typed-replies.js';
 import { typedRequestSchema } from '../src/typed-requests.js';
 
 /**
@@ -21,6 +22,7 @@ const schemas = {
   request: generateRequestSchema,
   'typed-request': typedRequestSchema,
   'response-frame': responseFrameSchema,
+  'typed-reply-frame': typedReplyFrameSchema,
   'admin-frame': adminFrameSchema,
   'auth-frame': authFrameSchema,
   'activity-record': activityRecordSchema,
@@ -30,6 +32,7 @@ const titles: Record<keyof typeof schemas, string> = {
   request: 'A request on the inference socket',
   'typed-request': 'A request on the inference socket that asks for something other than a generation',
   'response-frame': 'A frame that the inference socket answers',
+  'typed-reply-frame': 'A frame that answers a generation with `wire_version`',
   'admin-frame': 'A frame of the admin socket',
   'auth-frame': 'The first frame of a TCP connection to a daemon with a key',
   'activity-record': 'A line of the activity log',
@@ -75,6 +78,7 @@ const parts: Record<string, () => string> = {
     fieldTable(properties(jsonSchema(generateRequestSchema)), (field) => field['$comment'] === additionNote),
   'typed-requests': () => variantTable(jsonSchema(typedRequestSchema), 'type'),
   'response-frames': () => variantTable(jsonSchema(responseFrameSchema), 'type'),
+  'typed-reply-frames': () => variantTable(jsonSchema(typedReplyFrameSchema), 'type'),
   'error-codes': errorTable,
   'load-phases': () => variantTable(jsonSchema(loadPhaseSchema), 'phase'),
   capabilities: () => list(jsonSchema(capabilitiesSchema)),

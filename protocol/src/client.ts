@@ -1,12 +1,13 @@
 import { BoundedQueue } from './bounded-queue.js';
 import { HearthError } from './errors.js';
 import { isTerminal } from './frames.js';
-import type { DoneFrame, ErrorFrame, ResponseFrame } from './frames.js';
+import type { AnswerFrame, DoneFrame, ErrorFrame, ResponseFrame } from './frames.js';
 import { limits } from './limits.js';
 import { encodeFrameBytes, NdjsonDecoder } from './ndjson.js';
 import type { DecodedLine } from './ndjson.js';
 import { readResponse } from './read-frames.js';
 import type { GenerateRequestInput } from './request.js';
+import type { TypedRequestInput } from './typed-requests.js';
 
 /**
  * A client of the inference socket that knows nothing of sockets.
@@ -40,11 +41,14 @@ export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a client can ask for: a generation, or one of the typed requests. */
+export type ClientRequest = GenerateRequestInput | TypedRequestInput;
+
 /** A connection to the daemon. Many requests may be in flight on it at once. */
 export interface HearthClient {
   /**
-   * Sends `request` when the iteration begins and gives its frames as they come. Ends after the terminal frame,
-   * be it `done` or `error`.
+   * Sends `request` when the iteration begins and gives its frames as they come. Ends after the terminal frame:
+   * `done`, `error`, or what a typed request is answered with.
    *
    * A request without an id, or with an empty one, is given one.
    *
@@ -53,10 +57,10 @@ export interface HearthClient {
    *
    * @throws ConnectionLostError when the connection ends before the terminal frame.
    * @throws HearthError `frame_too_large` for a request that is too large to send, `invalid_request` for an id
-   *   that is too long or in flight on this connection already, and what the daemon said before it closed the connection.
+   *   that is too long or in flight on this connection already and for `wire_version`, whose replies have other frames, and what the daemon said before it closed the connection.
    * @throws the signal's reason when it was aborted.
    */
-  frames(request: GenerateRequestInput, options?: RequestOptions): AsyncGenerator<ResponseFrame, void, void>;
+  frames(request: ClientRequest, options?: RequestOptions): AsyncGenerator<ResponseFrame, void, void>;
 
   /**
    * The pieces of the answer as they come; returns the `done` frame. Otherwise as {@link frames}.
@@ -67,6 +71,13 @@ export interface HearthClient {
 
   /** The `done` frame alone, which holds the whole text. Otherwise as {@link generate}. */
   complete(request: GenerateRequestInput, options?: RequestOptions): Promise<DoneFrame>;
+
+  /**
+   * The one frame that answers a typed request, or a generation with `dry_run`. Otherwise as {@link frames}.
+   *
+   * @throws HearthError for an `error` frame, with its code and message.
+   */
+  ask(request: ClientRequest, options?: RequestOptions): Promise<AnswerFrame>;
 
   /** Closes the connection; requests in flight throw {@link ConnectionLostError}. May be called again. */
   close(): void;
@@ -174,10 +185,16 @@ export function createClient(transport: Transport, options: ClientOptions = {}):
   }
 
   async function* frames(
-    request: GenerateRequestInput,
+    request: ClientRequest,
     { signal }: RequestOptions = {},
   ): AsyncGenerator<ResponseFrame, void, void> {
     signal?.throwIfAborted();
+    if ('wire_version' in request) {
+      throw new HearthError(
+        'invalid_request',
+        'wire_version: this client reads the frames of version 1 only.',
+      );
+    }
     const id = takeId(request.id);
     if (state.kind === 'closed') throw causeFor(id, state.cause);
     const bytes = encodeFrameBytes({ ...request, id });
@@ -234,7 +251,15 @@ export function clientOf(frames: HearthClient['frames'], close: () => void): Hea
     }
   }
 
-  return { frames, generate, complete, close };
+  async function ask(request: ClientRequest, options?: RequestOptions): Promise<AnswerFrame> {
+    for await (const frame of frames(request, options)) {
+      if (frame.type === 'error') throw errorOf(frame);
+      if (isTerminal(frame) && frame.type !== 'done') return frame;
+    }
+    throw new ProtocolError('The answer is not of the kind that was asked for.');
+  }
+
+  return { frames, generate, complete, ask, close };
 }
 
 /** The error that an `error` frame tells of. */

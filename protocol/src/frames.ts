@@ -162,22 +162,6 @@ export const resumedFrameSchema = z.object({
   id: z.string(),
   completion_tokens: u32,
 });
-/** A piece of a typed reply (`wire_version`); its end is a `done` of the typed form. */
-export const blockFrameSchema = z.object({
-  type: z.literal('frame'),
-  id: z.string(),
-  block: z.discriminatedUnion('type', [
-    z.object({ type: z.literal('text'), delta: z.string() }),
-    z.object({ type: z.literal('thinking'), delta: z.string() }),
-    z.object({
-      type: z.literal('tool_use'),
-      tool_call_id: z.string(),
-      name: z.string(),
-      input: z.record(z.string(), z.unknown()),
-    }),
-  ]),
-});
-
 export const responseFrameSchema = z.discriminatedUnion('type', [
   tokenFrameSchema,
   doneFrameSchema,
@@ -191,7 +175,6 @@ export const responseFrameSchema = z.discriminatedUnion('type', [
   thinkingFrameSchema,
   toolCallFrameSchema,
   resumedFrameSchema,
-  blockFrameSchema,
   embeddingsFrameSchema,
   rerankFrameSchema,
   tokensFrameSchema,
@@ -204,9 +187,19 @@ export const responseFrameSchema = z.discriminatedUnion('type', [
  */
 export type ResponseFrame = z.infer<typeof responseFrameSchema>;
 
+/** The frame that answers a typed request, or a generation with `dry_run`. Terminal. */
+export type AnswerFrame = Extract<
+  ResponseFrame,
+  { type: 'embeddings' | 'rerank' | 'tokens' | 'text' | 'rendered' }
+>;
+
+const terminalTypes: ReadonlySet<ResponseFrame['type']> = new Set<
+  (DoneFrame | ErrorFrame | AnswerFrame)['type']
+>(['done', 'error', 'embeddings', 'rerank', 'tokens', 'text', 'rendered']);
+
 /** Whether `frame` is the last of its request. */
-export function isTerminal(frame: ResponseFrame): frame is DoneFrame | ErrorFrame {
-  return frame.type === 'done' || frame.type === 'error';
+export function isTerminal(frame: ResponseFrame): frame is DoneFrame | ErrorFrame | AnswerFrame {
+  return terminalTypes.has(frame.type);
 }
 
 /** Where a model that is being loaded has got to (behaviours.md 1.7). */

@@ -14,6 +14,7 @@ export * from './read-frames.js';
 export * from './read-request.js';
 export * from './request.js';
 export * from './sampling.js';
+export * from './typed-replies.js';
 export * from './typed-requests.js';
 export * from './vectors.js';
 export * from './version.js';

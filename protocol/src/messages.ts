@@ -1,7 +1,8 @@
 import { NotificationType, NotificationType0, ProgressType, RequestType, RequestType0 } from 'vscode-jsonrpc';
 import type { ActivityRecord } from './activity.js';
 import type { ErrorCode } from './errors.js';
-import type { LoadPhase, StopReason, Usage } from './frames.js';
+import type { ToolCall } from './content.js';
+import type { LoadPhase, StopReason, TokenLogprob, Usage } from './frames.js';
 import type { GenerateRequestInput } from './request.js';
 
 /**
@@ -127,7 +128,8 @@ export namespace SubscribeRequest {
 }
 
 /**
- * Client → server. Generates text. Pieces travel as `$/progress` on `progressToken`; the answer comes when the
+ * Client → server. Generates text, calls of tools, and all else that a request of the inference socket can ask for but
+ * `wire_version` and `dry_run`. Pieces travel as `$/progress` on `progressToken`; the answer comes when the
  * generation has ended. `$/cancelRequest` stops it, in the queue, in prefill and in decode, and then the
  * request fails with `RequestCancelled`.
  */
@@ -138,14 +140,30 @@ export namespace GenerateRequestMessage {
     readonly client: string;
     readonly progressToken?: string | number;
   }
+  /** A piece of the answer: one of text, thinking and a call. What is not text has empty `content`. */
   export interface Progress {
     readonly content: string;
+    /** Of the tokens that make up `content`; only where they were asked for. */
+    readonly logprobs?: readonly TokenLogprob[];
+    readonly thinking?: string;
+    /** A whole call. */
+    readonly toolCall?: ToolCall;
   }
   export interface Result {
     readonly content: string;
+    /** With `cached_tokens` where they are known. */
     readonly usage: Usage;
     readonly stopReason: StopReason;
+    /** Why it ended by itself, where it was not the model's end token. */
+    readonly stopDetail?: 'stop_sequence' | 'tool_use';
     readonly backend: string;
+    /** What the model thought before it answered; absent: nothing. */
+    readonly thinking?: string;
+    readonly toolCalls?: readonly ToolCall[];
+    /** True where `tool_choice` asked for a call and none was made. */
+    readonly toolChoiceUnsatisfied?: boolean;
+    /** Of all tokens; only where they were asked for. */
+    readonly logprobs?: readonly TokenLogprob[];
     readonly queueMs: number;
     readonly firstTokenMs?: number;
     readonly totalMs: number;

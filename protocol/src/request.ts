@@ -283,6 +283,26 @@ export interface ResolvedGeneration {
   readonly cacheScope: string | undefined;
 }
 
+const v1Fields: ReadonlySet<string> = new Set([
+  'id',
+  'messages',
+  'temperature',
+  'top_p',
+  'top_k',
+  'max_tokens',
+  'stream',
+  'image_token_budget',
+  'grammar',
+]);
+
+/** Whether `request` has anything that is newer than version 1: its answer may then have it too. */
+export function usesAdditions(request: GenerateRequest): boolean {
+  return (
+    Object.entries(request).some(([name, value]) => value !== undefined && !v1Fields.has(name)) ||
+    (request.messages ?? []).some(({ content }) => typeof content !== 'string')
+  );
+}
+
 /**
  * Checks a decoded JSON value against the request schema.
  *

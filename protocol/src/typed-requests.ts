@@ -86,6 +86,9 @@ export const typedRequestSchema = z.discriminatedUnion('type', [
   tokenizeRequestSchema,
   detokenizeRequestSchema,
 ]);
+/** As a client writes it, before defaults. */
+export type TypedRequestInput = z.input<typeof typedRequestSchema>;
+/** One that has been checked. */
 export type TypedRequest = z.output<typeof typedRequestSchema>;
 
 const answer = {

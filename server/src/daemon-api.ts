@@ -6,8 +6,11 @@ import type {
   Health,
   StopReason,
   StreamInfo,
+  TokenLogprob,
+  ToolCall,
   Usage,
 } from '@hearth/protocol';
+import type { EngineTimings } from './engine/engine.js';
 
 /**
  * What endpoints may ask of the daemon: the port between bytes and work. An endpoint turns its bytes into these
@@ -52,7 +55,7 @@ export interface Caller {
   readonly client?: string;
 }
 
-/** What becomes of a request. `queued` and `started` come only where the request asked for events. */
+/** What becomes of a request. `queued`, `loading` and `started` come only where the request asked for events. */
 export type GenerationEvent =
   | {
       readonly kind: 'queued';
@@ -61,12 +64,29 @@ export type GenerationEvent =
       /** Estimate in milliseconds; undefined before anything was measured. */
       readonly expectedWaitMs: number | undefined;
     }
+  /** The model that is to serve is being loaded. `progress`: from 0 to 1, where that is known. */
+  | { readonly kind: 'loading'; readonly model: string; readonly progress?: number }
   | { readonly kind: 'started'; readonly backend: string }
-  | { readonly kind: 'token'; readonly text: string }
+  /** `logprobs`: only where they were asked for. */
+  | { readonly kind: 'token'; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
+  | { readonly kind: 'thinking'; readonly text: string }
+  | { readonly kind: 'tool_call'; readonly call: ToolCall }
+  /** The engine died, and the stream goes on where it was, behind so many tokens. */
+  | { readonly kind: 'resumed'; readonly completionTokens: number }
   | {
       readonly kind: 'done';
       /** All `token` texts joined. */
       readonly text: string;
+      /** All `thinking` texts joined; absent: none. */
+      readonly thinking?: string;
+      readonly toolCalls?: readonly ToolCall[];
+      /** Of all tokens, where they were asked for. */
+      readonly logprobs?: readonly TokenLogprob[];
+      /** A call was asked for and none was made (row 33). */
+      readonly toolChoiceUnsatisfied?: boolean;
+      /** Why it ended by itself, where it was not the model's end token. */
+      readonly stopDetail?: 'stop_sequence' | 'tool_use';
+      readonly timings?: EngineTimings;
       readonly usage: Usage;
       readonly stopReason: StopReason;
       readonly backend: string;

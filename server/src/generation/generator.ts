@@ -10,6 +10,7 @@ import type { EngineChunk } from '../engine/engine.js';
 import type { RecordActivity } from '../record-activity.js';
 import type { Route, Router } from '../router/router.js';
 import { failureToError, isBackendFault } from './failures.js';
+import { Gathering, isToolChoiceUnsatisfied } from './gathering.js';
 import { HeldChunks } from './held-chunks.js';
 import { QueueNews } from './queue-news.js';
 import type { LiveStream, StreamRegistry } from './stream-registry.js';
@@ -123,7 +124,7 @@ async function* run(
   const route = claim(parts, model, reqId);
   const backend = route.engine.name;
   stream.running(backend);
-  let text = '';
+  const gathering = new Gathering();
   let end: DoneChunk | undefined;
   // Stays true where the consumer goes away in mid-stream, which ends this generator at a `yield`.
   let abandoned = true;
@@ -140,10 +141,9 @@ async function* run(
         end = chunk;
         break;
       }
-      if (chunk.kind !== 'token') continue;
-      stream.token();
-      text += chunk.text;
-      yield chunks.hold({ kind: 'token', text: chunk.text });
+      if (chunk.kind !== 'resumed') stream.token();
+      gathering.add(chunk);
+      yield chunks.hold(chunk);
     }
     if (chunks.wasStopped) end ??= cancelledWith(stream.tokens);
     abandoned = false;
@@ -169,9 +169,16 @@ async function* run(
     stream.firstTokenAt === undefined ? undefined : Math.round(stream.firstTokenAt - timing.arrivedAt);
   const totalMs = Math.round(parts.now() - timing.arrivedAt);
   recordEnd(parts, reqId, stream, backend, end, { ...timing, firstTokenMs, totalMs });
+  const { text, thinking, toolCalls, logprobs } = gathering.all;
   yield {
     kind: 'done',
     text,
+    ...(thinking === '' ? {} : { thinking }),
+    ...(toolCalls.length === 0 ? {} : { toolCalls }),
+    ...(logprobs.length === 0 ? {} : { logprobs }),
+    ...(isToolChoiceUnsatisfied(resolved, toolCalls) ? { toolChoiceUnsatisfied: true } : {}),
+    ...(end.stopDetail === undefined ? {} : { stopDetail: end.stopDetail }),
+    ...(end.timings === undefined ? {} : { timings: end.timings }),
     usage: end.usage,
     stopReason: end.stopReason,
     backend,

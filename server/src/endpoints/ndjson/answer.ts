@@ -7,6 +7,8 @@ import {
   toFullErrorFrame,
 } from '@hearth/protocol';
 import type { GenerationEvent } from '../../daemon-api.js';
+import { toDoneFrame, toWireCall, toWireLogprob } from './done-frame.js';
+import type { Reply } from './reply.js';
 
 /** A request that asked for events hears something at least this often, in milliseconds, while nothing else comes. */
 const heartbeatMs = 10_000;
@@ -15,7 +17,7 @@ const heartbeatMs = 10_000;
  * The frames that answer one request. A request that did not ask for events gets the frames and the codes of
  * version 1 and nothing else.
  */
-export class Answer {
+export class Answer implements Reply {
   readonly #request: GenerateRequest;
   readonly #send: (frame: ResponseFrame) => Promise<void>;
   readonly #since = performance.now();
@@ -42,22 +44,34 @@ export class Answer {
         this.#stage = 'prefill';
         await this.#send({ id, type: 'prefill', backend: event.backend });
         return;
+      case 'loading':
+        if (this.#stage === 'new') await this.#tellQueued(0, undefined);
+        await this.#tellEvent({ type: 'loading', id, model: event.model, ...progressOf(event) });
+        return;
       case 'token':
         this.#stage = 'decode';
-        if (this.#request.stream ?? samplingDefaults.stream) {
-          await this.#send({ id, type: 'token', content: event.text });
-        }
+        if (!this.#isStreamed) return;
+        await this.#send({
+          id,
+          type: 'token',
+          content: event.text,
+          ...(event.logprobs === undefined ? {} : { logprobs: event.logprobs.map(toWireLogprob) }),
+        });
+        return;
+      case 'thinking':
+        this.#stage = 'decode';
+        if (this.#isStreamed) await this.#tellEvent({ type: 'thinking', id, content: event.text });
+        return;
+      case 'tool_call':
+        this.#stage = 'decode';
+        await this.#tellEvent({ type: 'tool_call', id, ...toWireCall(event.call) });
+        return;
+      case 'resumed':
+        await this.#tellEvent({ type: 'resumed', id, completion_tokens: event.completionTokens });
         return;
       case 'done':
         this.end();
-        await this.#send({
-          id,
-          type: 'done',
-          content: event.text,
-          usage: event.usage,
-          stop_reason: event.stopReason,
-          backend: event.backend,
-        });
+        await this.#send(toDoneFrame(this.#request, event, this.#isStreamed));
     }
   }
 
@@ -70,6 +84,15 @@ export class Answer {
   /** No more frames. */
   end(): void {
     clearInterval(this.#heart);
+  }
+
+  get #isStreamed(): boolean {
+    return this.#request.stream ?? samplingDefaults.stream;
+  }
+
+  /** A frame that version 1 does not know. */
+  async #tellEvent(frame: ResponseFrame): Promise<void> {
+    if (this.#request.events === true) await this.#send(frame);
   }
 
   async #tellQueued(position: number, expectedWaitMs: number | undefined): Promise<void> {
@@ -86,4 +109,8 @@ export class Answer {
     const stage = this.#stage === 'new' ? 'queued' : this.#stage;
     await this.#send({ id: this.#request.id, type: 'heartbeat', stage, elapsed_ms: elapsed });
   }
+}
+
+function progressOf({ progress }: { readonly progress?: number }): { readonly progress?: number } {
+  return progress === undefined ? {} : { progress };
 }

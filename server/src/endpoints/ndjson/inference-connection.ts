@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import {
   type DecodedLine,
   encodeFrameBytes,
+  type ErrorCode,
   type GenerateRequest,
   HearthError,
   NdjsonDecoder,
@@ -10,6 +11,7 @@ import {
   type ResponseFrame,
   toErrorFrame,
   toHearthError,
+  type TypedReplyFrame,
 } from '@hearth/protocol';
 import { BoundedWriter } from '../../connections/bounded-writer.js';
 import { watchPeerGone } from '../../connections/peer-gone.js';
@@ -18,6 +20,8 @@ import type { RecordActivity } from '../../record-activity.js';
 import { Answer } from './answer.js';
 import { KeyGate } from './key-gate.js';
 import { lingeringClose } from './lingering-close.js';
+import type { Reply } from './reply.js';
+import { TypedAnswer } from './typed-answer.js';
 
 export interface InferenceConnectionOptions {
   readonly daemon: DaemonApi;
@@ -135,9 +139,18 @@ class InferenceConnection {
       case 'cancel':
         await this.#cancel(reading.id, reading.target);
         return 'read_on';
+      case 'typed':
+        await this.#refuse(
+          reading.id,
+          new HearthError('unsupported_parameter', 'This daemon does not answer this type of request yet.'),
+        );
+        return 'read_on';
       case 'invalid':
         await this.#refuse(reading.id, reading.error);
         return 'read_on';
+      case 'wrong_version':
+        await this.#refuse(reading.id, reading.error);
+        return 'close';
       case 'malformed':
         await this.#refuse('', reading.error);
         return 'close';
@@ -157,7 +170,7 @@ class InferenceConnection {
       req_id: id.slice(0, 128),
       code: error.code,
     });
-    await this.#send(toErrorFrame(id, error));
+    await this.#send(toErrorFrame(id, error, codesOfAdditions));
   }
 
   /** Runs the request beside the others of this connection. One too many is refused, so that a cancel is read. */
@@ -201,7 +214,7 @@ class InferenceConnection {
   async #run(request: GenerateRequest, signal: AbortSignal): Promise<void> {
     const { transport, client } = this.#options;
     const caller = { name: transport === 'tcp' ? 'tcp' : 'socket', client };
-    const answer = new Answer(request, (frame) => this.#send(frame));
+    const answer = replyTo(request, (frame) => this.#send(frame));
     try {
       for await (const event of this.#options.daemon.generate(request, caller, signal))
         await answer.tell(event);
@@ -213,7 +226,7 @@ class InferenceConnection {
   }
 
   /** Writes at the peer's pace. A peer that is gone, or does not read in time, takes its requests with it. */
-  async #send(frame: ResponseFrame): Promise<void> {
+  async #send(frame: ResponseFrame | TypedReplyFrame): Promise<void> {
     if (this.#gone) return;
     try {
       await this.#writer.write(encodeFrameBytes(frame));
@@ -227,6 +240,16 @@ class InferenceConnection {
       this.#socket.destroy();
     }
   }
+}
+
+/** A refusal by one of these goes to a client that has asked for what version 1 does not know. */
+const codesOfAdditions: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['wire_version_unsupported']);
+
+function replyTo(
+  request: GenerateRequest,
+  send: (frame: ResponseFrame | TypedReplyFrame) => Promise<void>,
+): Reply {
+  return request.wire_version === undefined ? new Answer(request, send) : new TypedAnswer(request, send);
 }
 
 function tooManyInFlight(): HearthError {

@@ -6,10 +6,13 @@ import {
 } from '@hearth/protocol';
 import { z } from 'zod';
 import type { MessageConnection } from 'vscode-jsonrpc';
-import type { DaemonApi } from '../../daemon-api.js';
+import type { DaemonApi, GenerationEvent } from '../../daemon-api.js';
 
 export const generateParamsSchema = z.object({
-  request: generateRequestSchema,
+  request: generateRequestSchema.refine(
+    ({ wire_version, dry_run }) => wire_version === undefined && dry_run !== true,
+    'wire_version and dry_run are for the inference socket',
+  ),
   client: z.string().min(1).max(64),
   progressToken: z.union([z.string(), z.number()]).optional(),
 });
@@ -37,18 +40,37 @@ export async function generate(
 ): Promise<GenerateRequestMessage.Result> {
   const { request, client, progressToken } = params;
   for await (const event of daemon.generate(request, { name: client, client: peer }, signal)) {
-    if (event.kind === 'done') {
-      const { text, usage, stopReason, backend, queueMs, firstTokenMs, totalMs } = event;
-      const times = { queueMs, totalMs, ...(firstTokenMs === undefined ? {} : { firstTokenMs }) };
-      return { content: text, usage, stopReason, backend, ...times };
-    }
-    if (event.kind !== 'token' || progressToken === undefined || signal.aborted) continue;
-    const write = connection.sendProgress(GenerateRequestMessage.progress, progressToken, {
-      content: event.text,
-    });
+    if (event.kind === 'done') return toResult(event);
+    const piece = progressToken === undefined || signal.aborted ? undefined : toProgress(event);
+    if (progressToken === undefined || piece === undefined) continue;
+    const write = connection.sendProgress(GenerateRequestMessage.progress, progressToken, piece);
     await settledOrAborted(write, signal);
   }
   throw new HearthError('internal', 'The generation ended without an end.');
+}
+
+/** Undefined for an event that is no piece of the answer. */
+function toProgress(event: GenerationEvent): GenerateRequestMessage.Progress | undefined {
+  switch (event.kind) {
+    case 'token':
+      return { content: event.text, ...(event.logprobs === undefined ? {} : { logprobs: event.logprobs }) };
+    case 'thinking':
+      return { content: '', thinking: event.text };
+    case 'tool_call':
+      return { content: '', toolCall: event.call };
+    case 'queued':
+    case 'loading':
+    case 'started':
+    case 'resumed':
+    case 'done':
+      return undefined;
+  }
+}
+
+function toResult(event: Extract<GenerationEvent, { kind: 'done' }>): GenerateRequestMessage.Result {
+  // The engine's own times stay here: nobody at the other end reads them.
+  const { kind: _kind, text, timings: _timings, firstTokenMs, ...rest } = event;
+  return { content: text, ...rest, ...(firstTokenMs === undefined ? {} : { firstTokenMs }) };
 }
 
 /**
