@@ -1,0 +1,76 @@
+import { GbnfError, readGbnf } from '../../gbnf.js';
+import type { Gbnf, GbnfItem } from '../../gbnf.js';
+import { GbnfRules } from './gbnf-rules.js';
+import type { Strictness } from './nodes.js';
+import { SchemaCompiler } from './schema-compiler.js';
+import { SchemaError } from './schema-error.js';
+
+/**
+ * A grammar in GBNF for JSON that is valid under a JSON Schema (2020-12, and what of it earlier drafts write alike).
+ * What the grammar allows the schema allows; in the other direction a value is written in one way only: properties in
+ * the order in which they are declared, one space or line break where JSON may have blanks.
+ *
+ * @throws SchemaError with the JSON pointer of what cannot be enforced.
+ */
+export function schemaGrammar(schema: unknown, strictness: Strictness = 'refuse'): string {
+  const rules = new GbnfRules();
+  return rules.text(schemaRules(rules, schema, strictness, (root) => rules.text(root)));
+}
+
+/**
+ * An expression for the values of `schema`, its rules added to `rules`.
+ *
+ * @param grammarOf The grammar as it is now, with such an expression as its root.
+ */
+export function schemaRules(
+  rules: GbnfRules,
+  schema: unknown,
+  strictness: Strictness,
+  grammarOf: (root: string) => string = (root) => rules.text(root),
+): string {
+  try {
+    const compiler = new SchemaCompiler(rules, schema, strictness);
+    const root = compiler.compile(schema);
+    const endless = findEndless(readGbnf(grammarOf(root)));
+    for (const [rule, at] of compiler.places()) {
+      if (endless.has(rule)) {
+        throw new SchemaError(
+          at,
+          'A value of this never ends: it needs another of its kind. Make one optional.',
+        );
+      }
+    }
+    return root;
+  } catch (error) {
+    // The stack: some part leads too deep.
+    if (error instanceof RangeError || error instanceof GbnfError) {
+      throw new SchemaError('', 'It nests too deeply to be enforced.');
+    }
+    throw error;
+  }
+}
+
+/** Rules that no text of finite length can meet. */
+function findEndless(grammar: Gbnf): ReadonlySet<string> {
+  const endless = new Set(grammar.keys());
+  const ends = (item: GbnfItem): boolean => {
+    switch (item.kind) {
+      case 'text':
+        return true;
+      case 'rule':
+        return !endless.has(item.name);
+      case 'group':
+        return item.alternatives.some((sequence) => sequence.every(ends));
+      case 'repeat':
+        return item.least === 0 || ends(item.item);
+    }
+  };
+  for (let before = -1; before !== endless.size;) {
+    before = endless.size;
+    // Rules that others need stand behind them.
+    for (const name of [...endless].reverse()) {
+      if (grammar.get(name)?.some((sequence) => sequence.every(ends)) === true) endless.delete(name);
+    }
+  }
+  return endless;
+}
