@@ -19,13 +19,25 @@ const absolute = (/** @type {string} */ place) => path.join(root, place);
 
 /** The parts that the composition root puts together. They know ports, never each other's implementations. */
 const daemonParts = [
-  ...['admission', 'completion', 'config', 'connections', 'engine', 'events', 'generation', 'lock', 'models'],
+  ...[
+    'admission',
+    'channels',
+    'completion',
+    'config',
+    'connections',
+    'engine',
+    'events',
+    'generation',
+    'lock',
+    'models',
+  ],
   ...['http', 'proxy', 'registry', 'router', 'service-router', 'supervisor', 'upstream'],
 ].map((folder) => `server/src/${folder}`);
 const ports = [
   'server/src/daemon-api.ts',
   'server/src/engine/engine.ts',
   'server/src/models/model-source.ts',
+  'server/src/channels/channels-port.ts',
 ];
 const composition = ['server/src/daemon.ts', 'server/src/main.ts', 'server/src/cli', 'server/bin'];
 const engines = ['llama', 'mock', 'remote'].map((name) => `server/src/engine/${name}`);

@@ -61,7 +61,9 @@ const session: Session = {
       if (reading.kind === 'request') frames.push(...generation(reading.request));
       else if (reading.kind === 'cancel') frames.push({ ...reading, type: 'cancelled', found: false });
       else if (reading.kind === 'typed') frames.push(toErrorFrame(reading.id, unsupported));
-      else frames.push(toErrorFrame('id' in reading ? reading.id : '', reading.error, typedReplyCodes));
+      // No vector speaks of channels.
+      else if (reading.kind !== 'channel')
+        frames.push(toErrorFrame('id' in reading ? reading.id : '', reading.error, typedReplyCodes));
       if (['malformed', 'too_large', 'wrong_version'].includes(reading.kind)) return { frames, closes: true };
     }
     return { frames, closes: false };

@@ -2,6 +2,7 @@ import { format, resolveConfig } from 'prettier';
 import { z } from 'zod';
 import { activityEventSchema, activityRecordSchema } from '../src/activity.js';
 import { authFrameSchema } from '../src/auth.js';
+import { askKinds, asks, channelBodies, channelFrameSchema, channelRequestSchema } from '../src/channels.js';
 import { errorCatalogue, errorCodes } from '../src/errors.js';
 import { adminFrameSchema, capabilitiesSchema, loadPhaseSchema, responseFrameSchema } from '../src/frames.js';
 import { isJsonObject } from '../src/json.js';
@@ -25,6 +26,8 @@ const schemas = {
   'typed-reply-frame': typedReplyFrameSchema,
   'admin-frame': adminFrameSchema,
   'auth-frame': authFrameSchema,
+  'channel-request': channelRequestSchema,
+  'channel-frame': channelFrameSchema,
   'activity-record': activityRecordSchema,
 } as const;
 
@@ -34,6 +37,8 @@ const titles: Record<keyof typeof schemas, string> = {
   'response-frame': 'A frame that the inference socket answers',
   'typed-reply-frame': 'A frame that answers a generation with `wire_version`',
   'admin-frame': 'A frame of the admin socket',
+  'channel-request': 'A request about channels on the inference socket',
+  'channel-frame': 'A frame about channels on the inference socket',
   'auth-frame': 'The first frame of a TCP connection to a daemon with a key',
   'activity-record': 'A line of the activity log',
 };
@@ -79,6 +84,25 @@ const parts: Record<string, () => string> = {
   'typed-requests': () => variantTable(jsonSchema(typedRequestSchema), 'type'),
   'response-frames': () => variantTable(jsonSchema(responseFrameSchema), 'type'),
   'typed-reply-frames': () => variantTable(jsonSchema(typedReplyFrameSchema), 'type'),
+  'channel-requests': () => variantTable(jsonSchema(channelRequestSchema), 'type'),
+  'channel-frames': () => variantTable(jsonSchema(channelFrameSchema), 'type'),
+  'channel-bodies': () =>
+    table(
+      ['channel', 'body of an event'],
+      Object.entries(channelBodies).map(([name, schema]) => [
+        code(name),
+        name === 'activity' ? 'a line of [the activity log](#the-activity-log)' : list(jsonSchema(schema)),
+      ]),
+    ),
+  'channel-asks': () =>
+    table(
+      ['kind', 'question', 'answer'],
+      askKinds.map((kind) => [
+        code(kind),
+        list(jsonSchema(asks[kind].question)),
+        list(jsonSchema(asks[kind].answer)),
+      ]),
+    ),
   'error-codes': errorTable,
   'load-phases': () => variantTable(jsonSchema(loadPhaseSchema), 'phase'),
   capabilities: () => list(jsonSchema(capabilitiesSchema)),
@@ -132,6 +156,7 @@ function describeType(field: JsonObject): string {
     const items = isJsonObject(field['items']) ? describeType(field['items']) : 'values';
     return `array${range(field['minItems'], field['maxItems'], ' items')}, of ${items}`;
   }
+  if (!('type' in field)) return 'any JSON';
   if (field['type'] === 'object') return `{ ${list(field)} }`;
   if (field['type'] === 'string')
     return `string${range(field['minLength'], field['maxLength'], ' characters')}`;

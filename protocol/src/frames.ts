@@ -101,6 +101,8 @@ export const errorFrameSchema = z.object({
   retryable: z.boolean().optional(),
   /** When it is likely to, in milliseconds. Only where events were asked for, and where it is known. */
   retry_after_ms: u32.optional(),
+  /** The subscription that this ended. Only where it was one. */
+  subscription: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
 });
 /** The end of a request that failed. Terminal. */
 export type ErrorFrame = z.infer<typeof errorFrameSchema>;

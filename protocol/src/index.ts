@@ -1,5 +1,6 @@
 export * from './activity.js';
 export * from './auth.js';
+export * from './channels.js';
 export * from './client.js';
 export * from './content.js';
 export * from './errors.js';

@@ -48,6 +48,12 @@ export const limits = {
   detokenizeTokens: 262_144,
   /** Longest deadline of a request in milliseconds: a day. */
   deadlineMs: 86_400_000,
+  /** Largest body of a message on a channel, in bytes of JSON. */
+  channelBodyBytes: 1_048_576,
+  /** Most events of one subscription that are not acknowledged. */
+  inFlightEvents: 4096,
+  /** Longest wait for an answer of another client, in milliseconds. */
+  replyTimeoutMs: 600_000,
   /** Most texts in one `hearth/countTokens` request. */
   countTexts: 256,
 } as const;

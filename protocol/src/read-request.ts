@@ -1,4 +1,6 @@
-import { HearthError, toV1Code } from './errors.js';
+import { isChannelRequest, parseChannelRequest } from './channels.js';
+import type { ChannelRequest } from './channels.js';
+import { HearthError, toHearthError, toV1Code } from './errors.js';
 import type { ErrorCode } from './errors.js';
 import type { ErrorFrame } from './frames.js';
 import { isJsonObject } from './json.js';
@@ -17,6 +19,7 @@ export type RequestReading =
   /** Asks for something other than a generation. */
   | { readonly kind: 'typed'; readonly id: string; readonly request: TypedRequest }
   | { readonly kind: 'cancel'; readonly id: string; readonly target: string }
+  | { readonly kind: 'channel'; readonly id: string; readonly request: ChannelRequest }
   /** An object, but no valid request: answer with `error` under `id`; the connection stays usable (row 15). */
   | { readonly kind: 'invalid'; readonly id: string; readonly error: HearthError }
   /** Of a version of typed replies that is not known here: answer with `error` under `id` and close (row 29). */
@@ -46,6 +49,7 @@ export function readRequest(line: DecodedLine): RequestReading {
 function readObject(value: JsonObject): RequestReading {
   const type = Object.hasOwn(value, 'type') ? value['type'] : undefined;
   if (type === 'cancel') return readCancel(value);
+  if (isChannelRequest(value)) return readChannelRequest(value);
   if (isTypedRequest(type)) return readTyped(value);
   const refusal = wrongVersion(value);
   if (refusal !== undefined) return refusal;
@@ -106,6 +110,15 @@ function declaredLength(attachment: unknown): number {
   if (!isJsonObject(attachment)) return 0;
   const length = attachment['len'];
   return typeof length === 'number' && length > 0 ? length : 0;
+}
+
+function readChannelRequest(value: JsonObject): RequestReading {
+  try {
+    const request = parseChannelRequest(value);
+    return { kind: 'channel', id: request.id, request };
+  } catch (error) {
+    return { kind: 'invalid', id: idOf(value), error: toHearthError(error) };
+  }
 }
 
 function idOf(value: JsonObject): string {

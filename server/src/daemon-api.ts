@@ -10,6 +10,7 @@ import type {
   ToolCall,
   Usage,
 } from '@hearth/protocol';
+import type { Channels } from './channels/channels-port.js';
 import type { EngineTimings } from './engine/engine.js';
 
 /**
@@ -36,6 +37,9 @@ export interface DaemonApi {
 
   /** Exact token counts from the loaded vocabulary, one a text. @throws HearthError `backend_unavailable`. */
   countTokens(texts: readonly string[], model?: string): Promise<readonly number[]>;
+
+  /** What clients hear of the daemon and say to each other. */
+  readonly channels: Channels;
 
   /** Which build this is. */
   readonly build: Build;
@@ -101,4 +105,5 @@ export interface DaemonEvents {
   streams: [];
   activity: [record: ActivityRecord];
   draining: [];
+  connections: [];
 }

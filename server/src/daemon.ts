@@ -17,6 +17,8 @@ import {
   wireVersion,
 } from '@hearth/protocol';
 import { Admission, systemClock } from './admission/admission.js';
+import { ChannelSystem } from './channels/channels.js';
+import type { DaemonView } from './channels/daemon-channels.js';
 import type { Config } from './config/config.js';
 import { connectionBudget } from './connections/connection-budget.js';
 import { type Connection, ConnectionSupervisor, type Service } from './connections/supervisor.js';
@@ -26,6 +28,7 @@ import { serveInference } from './endpoints/ndjson/inference-connection.js';
 import { type RpcConnection, serveRpc } from './endpoints/rpc/serve-rpc.js';
 import type { Engine } from './engine/engine.js';
 import type { ActivityLog } from './events/activity-log.js';
+import { RequestTotals } from './events/request-totals.js';
 import { failureToError } from './generation/failures.js';
 import { generate } from './generation/generator.js';
 import { StreamRegistry } from './generation/stream-registry.js';
@@ -73,6 +76,7 @@ interface Listener {
 export class Daemon implements DaemonApi {
   readonly events = new EventEmitter<DaemonEvents>();
   readonly build = thisBuild();
+  readonly channels: ChannelSystem;
   readonly #parts: DaemonParts;
   readonly #board = new StatusBoard();
   readonly #streams: StreamRegistry;
@@ -80,6 +84,7 @@ export class Daemon implements DaemonApi {
   readonly #router: Router;
   readonly #listeners: Listener[] = [];
   readonly #connections: ConnectionSupervisor;
+  readonly #totals = new RequestTotals();
   readonly #stopping = new AbortController();
   readonly #hasten = new AbortController();
   readonly #startedAt = performance.now();
@@ -108,7 +113,9 @@ export class Daemon implements DaemonApi {
       limit: connectionBudget(parts.config.limits.connections),
       record: this.#record,
       now,
+      onChange: () => this.events.emit('connections'),
     });
+    this.channels = new ChannelSystem({ limits: parts.config.limits, view: this.#view(), now });
     this.#streams = new StreamRegistry(now, () => this.events.emit('streams'));
     this.#admission = new Admission(
       { activePermits: parts.config.active_permits, queueDepth: parts.config.queue_depth, patienceMs },
@@ -122,7 +129,10 @@ export class Daemon implements DaemonApi {
         this.events.emit('health');
       },
     });
-    parts.log.events.on('record', (record) => this.events.emit('activity', record));
+    parts.log.events.on('record', (record) => {
+      this.#totals.note(record);
+      this.events.emit('activity', record);
+    });
   }
 
   /**
@@ -364,15 +374,15 @@ export class Daemon implements DaemonApi {
       ...(peer === undefined ? {} : { peer_uid: peer.uid }),
       ...(peer?.pid === undefined ? {} : { peer_pid: peer.pid }),
     });
-    const done = serveInference(socket, {
+    return serveInference(socket, {
       daemon: this,
+      connection: connection.id,
       record: this.#record,
       transport,
       writeTimeoutMs: config.write_timeout_secs * 1000,
       client,
       key: transport === 'tcp' ? tcpKey : undefined,
     });
-    return { done };
   }
 
   #serveRpc(input: Readable, output: Writable): RpcConnection {
@@ -424,6 +434,27 @@ export class Daemon implements DaemonApi {
       ...(engine.model === undefined ? {} : { model: engine.model }),
       ...(engine.workerPid === undefined ? {} : { workerPid: engine.workerPid }),
       ...(engine.tokensPerSecond === undefined ? {} : { tokensPerSecond: engine.tokensPerSecond }),
+    };
+  }
+
+  /** What the daemon's own channels tell of. */
+  #view(): DaemonView {
+    return {
+      events: this.events,
+      health: () => this.health(),
+      recentActivity: () => this.recentActivity(),
+      connections: () => ({
+        inference: this.#connections.count('inference'),
+        rpc: this.#connections.count('rpc'),
+        admin: this.#connections.count('admin'),
+      }),
+      metrics: () => ({
+        ...this.#totals.counts,
+        permits_in_use: this.#admission.permitsInUse,
+        queued: this.#admission.queued,
+        connections: this.#connections.count(),
+        ...this.channels.counts,
+      }),
     };
   }
 

@@ -1,16 +1,7 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Home, hearthScope } from '../support/daemon.js';
+import { configured, hearthScope } from '../support/daemon.js';
 import { askOnce, say } from '../support/raw-client.js';
 import { until } from '../support/wait.js';
-
-/** Writes a configuration file and gives the flags that name it. */
-function configured(home: Home, config: unknown): readonly string[] {
-  const file = path.join(home.root, 'config.json');
-  fs.writeFileSync(file, JSON.stringify(config));
-  return ['--config', file];
-}
 
 describe('connections', () => {
   const hearth = hearthScope('test');

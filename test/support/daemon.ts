@@ -240,6 +240,13 @@ export class HearthProcess {
   }
 }
 
+/** Writes a configuration file into a home and gives the flags that name it. */
+export function configured(home: Home, config: unknown): readonly string[] {
+  const file = path.join(home.root, 'config.json');
+  fs.writeFileSync(file, JSON.stringify(config));
+  return ['--config', file];
+}
+
 /** Whether nobody listens there: the two answers that a client may retry on. */
 export function isAbsent(error: unknown): boolean {
   return (

@@ -27,6 +27,7 @@ function startupExitCode(error: StartupError): ExitCode {
     case 'bad_address':
     case 'runtime_directory':
     case 'path_too_long':
+    case 'state_directory':
       return exitCodes.usage;
     case 'lock_unsafe':
     case 'lock_unavailable':

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { GenerateRequest, Health, ModelInfo } from '@hearth/protocol';
+import { noChannels } from '../channels/no-channels.js';
 import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from '../daemon-api.js';
 import { createCompletionSession, type Answer, type CompletionSession, type Trigger } from './session.js';
 
@@ -33,6 +34,7 @@ export function scriptedDaemon(): ScriptedDaemon {
     recentActivity: () => [],
     generate: (request, caller, signal) => play(daemon, request, caller, signal),
     countTokens: (texts) => Promise.resolve(texts.map(({ length }) => length)),
+    channels: noChannels,
     build: { version: '0.0.0', builtAt: 0 },
     drain: () => {},
     cancelStream: () => false,

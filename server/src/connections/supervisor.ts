@@ -36,6 +36,8 @@ export interface SupervisorOptions {
   readonly record: RecordActivity;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Called after each connection that came or went. */
+  readonly onChange?: () => void;
 }
 
 export interface ListenerOptions {
@@ -183,6 +185,7 @@ export class ConnectionSupervisor {
     const entry: Entry = { id, kind, client, peer, socket, service: undefined };
     this.#entries.set(id, entry);
     if (socket !== undefined) this.#withSocket += 1;
+    this.#options.onChange?.();
     return entry;
   }
 
@@ -197,6 +200,7 @@ export class ConnectionSupervisor {
   #forget(entry: Entry): void {
     if (!this.#entries.delete(entry.id)) return;
     if (entry.socket !== undefined) this.#withSocket -= 1;
+    this.#options.onChange?.();
     if (!this.#isUnused()) return;
     const waiters = this.#whenUnused;
     this.#whenUnused = [];

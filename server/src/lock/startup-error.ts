@@ -18,6 +18,8 @@ export type StartupErrorKind =
   | 'address_in_use'
   /** The address cannot be understood, or is not one to listen on. */
   | 'bad_address'
+  /** The state directory is not there, cannot be written, or what lies in it cannot be used. */
+  | 'state_directory'
   /** The kernel refused to listen there. */
   | 'bind_failed';
 

@@ -15,9 +15,11 @@ import {
 } from '@hearth/protocol';
 import { BoundedWriter } from '../../connections/bounded-writer.js';
 import { watchPeerGone } from '../../connections/peer-gone.js';
+import type { FarewellReason, Service } from '../../connections/supervisor.js';
 import type { DaemonApi } from '../../daemon-api.js';
 import type { RecordActivity } from '../../record-activity.js';
 import { Answer } from './answer.js';
+import { ChannelRequests } from './channel-requests.js';
 import { KeyGate } from './key-gate.js';
 import { lingeringClose } from './lingering-close.js';
 import type { Reply } from './reply.js';
@@ -29,6 +31,8 @@ export interface InferenceConnectionOptions {
   readonly transport: 'unix' | 'pipe' | 'tcp';
   /** Longest that one write may wait for the peer to read, in milliseconds; 0: for ever (row 72). */
   readonly writeTimeoutMs: number;
+  /** Its number in the connection supervisor. */
+  readonly connection: number;
   /** Whose fair share the requests count against: see {@link Caller.client}. */
   readonly client: string;
   /** The key that the first frame must carry, where one is set (row 40). */
@@ -53,8 +57,9 @@ const maxInFlight = 64;
  * aborted at once, in the queue, in prefill and in decode (rows 66 to 68). When it only half-closes, what it
  * asked for is still answered (row 4).
  */
-export async function serveInference(socket: Socket, options: InferenceConnectionOptions): Promise<void> {
-  await new InferenceConnection(socket, options).serve();
+export function serveInference(socket: Socket, options: InferenceConnectionOptions): Service {
+  const connection = new InferenceConnection(socket, options);
+  return { done: connection.serve(), farewell: (reason) => connection.farewell(reason) };
 }
 
 /** What becomes of the connection after a line: read on, end it with what is left to say, or drop it at once. */
@@ -64,6 +69,7 @@ class InferenceConnection {
   readonly #socket: Socket;
   readonly #options: InferenceConnectionOptions;
   readonly #writer: BoundedWriter;
+  readonly #channels: ChannelRequests;
   /** True once there is nobody to write to. */
   #gone = false;
   readonly #inFlight = new Set<Flight>();
@@ -73,6 +79,15 @@ class InferenceConnection {
     this.#socket = socket;
     this.#options = options;
     this.#writer = new BoundedWriter(socket, { writeTimeoutMs: options.writeTimeoutMs });
+    this.#channels = new ChannelRequests({
+      channels: options.daemon.channels,
+      connection: options.connection,
+      socket,
+      writer: this.#writer,
+      onWriteFailed: (error) => {
+        this.#lost(error);
+      },
+    });
     socket.once('close', () => {
       this.#abandon();
     });
@@ -84,9 +99,16 @@ class InferenceConnection {
     const { record, transport } = this.#options;
     const end = await this.#read();
     if (end === 'drop') this.#socket.destroy();
-    if (this.#inFlight.size > 0) await this.#whileWatched(Promise.all(this.#pending()));
+    if (this.#inFlight.size > 0 || this.#channels.isWaiting)
+      await this.#whileWatched(Promise.all([...this.#pending(), this.#channels.settled()]));
+    this.#channels.close();
     await lingeringClose(this.#socket, this.#options.writeTimeoutMs);
     record('debug', 'connections', { msg: 'connection_closed', transport, requests: this.#requests });
+  }
+
+  /** Tells the peer that the daemon goes away, where it knows the words. */
+  async farewell(reason: FarewellReason): Promise<void> {
+    await this.#channels.farewell(reason);
   }
 
   /** Reads until the peer has said all that it will say, or said something after which nothing can be read. */
@@ -145,6 +167,9 @@ class InferenceConnection {
           new HearthError('unsupported_parameter', 'This daemon does not answer this type of request yet.'),
         );
         return 'read_on';
+      case 'channel':
+        await this.#channels.take(reading.request);
+        return 'read_on';
       case 'invalid':
         await this.#refuse(reading.id, reading.error);
         return 'read_on';
@@ -199,6 +224,7 @@ class InferenceConnection {
   /** Nobody is there any more: whatever he had asked for ends, in whatever stage it is. */
   #abandon(): void {
     this.#gone = true;
+    this.#channels.close();
     for (const { cancel } of this.#inFlight) cancel.abort();
   }
 
@@ -231,14 +257,18 @@ class InferenceConnection {
     try {
       await this.#writer.write(encodeFrameBytes(frame));
     } catch (error) {
-      // Of all the writes that wait, only the one that ran out of time says so; the others see a closed connection.
-      if (error instanceof HearthError && error.code === 'slow_consumer') {
-        const { record, transport, writeTimeoutMs } = this.#options;
-        record('warn', 'connections', { msg: 'write_timeout', transport, after_ms: writeTimeoutMs });
-      }
-      this.#abandon();
-      this.#socket.destroy();
+      this.#lost(error);
     }
+  }
+
+  #lost(error: unknown): void {
+    // Of all the writes that wait, only the one that ran out of time says so; the others see a closed connection.
+    if (error instanceof HearthError && error.code === 'slow_consumer') {
+      const { record, transport, writeTimeoutMs } = this.#options;
+      record('warn', 'connections', { msg: 'write_timeout', transport, after_ms: writeTimeoutMs });
+    }
+    this.#abandon();
+    this.#socket.destroy();
   }
 }
 

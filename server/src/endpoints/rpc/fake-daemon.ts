@@ -7,6 +7,7 @@ import type {
   ModelInfo,
   StreamInfo,
 } from '@hearth/protocol';
+import { noChannels } from '../../channels/no-channels.js';
 import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from '../../daemon-api.js';
 
 /** One call of `generate`, as a test sees and steers it. */
@@ -57,6 +58,7 @@ export function fakeDaemon(script: FakeScript = {}): FakeDaemon {
       return run(generation, script.generate ?? (() => ['one', ' two']));
     },
     countTokens: script.countTokens ?? ((texts) => Promise.resolve(texts.map((text) => text.length))),
+    channels: noChannels,
     build: { version: '0.0.0', builtAt: 1 },
     drain: () => events.emit('draining'),
     cancelStream: (id) => {

@@ -11,7 +11,7 @@ import {
 import type { MessageConnection } from 'vscode-jsonrpc';
 import { z } from 'zod';
 import type { DaemonApi } from '../../daemon-api.js';
-import { throttle } from './throttle.js';
+import { throttle } from '../../channels/throttle.js';
 
 type Channel = SubscribeRequest.Channel;
 
