@@ -51,6 +51,12 @@ export interface ModelInfo {
   readonly chat?: boolean;
   /** What someone should know before expecting an assistant; absent where nothing need be said. */
   readonly caution?: string;
+  /** What drives llama.cpp: `ffi`, its C interface, or `addon`, node-llama-cpp. Absent where it is not llama.cpp. */
+  readonly driver?: 'ffi' | 'addon';
+  /** Why it is not the C interface; holds no path. */
+  readonly driverReason?: string;
+  /** Threads that decode, as measured or configured. */
+  readonly threads?: number;
 }
 
 /** The whole of the daemon at one moment. */

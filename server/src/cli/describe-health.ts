@@ -18,6 +18,7 @@ function describeBackend(backend: BackendHealth): string {
   const parts = [`${backend.name}: ${backend.state.kind}`];
   if ('reason' in backend.state) parts.push(backend.state.reason);
   if (model !== undefined) parts.push(`${model.displayName}, ${String(model.contextSize)} tokens of context`);
+  if (model?.driverReason !== undefined) parts.push(`through node-llama-cpp: ${model.driverReason}`);
   if (backend.tokensPerSecond !== undefined)
     parts.push(`${String(Math.round(backend.tokensPerSecond))} tokens/s`);
   if (backend.breaker !== 'closed') parts.push(`breaker ${backend.breaker.replace('_', ' ')}`);

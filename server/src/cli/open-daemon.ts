@@ -44,7 +44,7 @@ async function makeEngine(backend: BackendConfig | LlamaBackend, config: Config)
       return makeRemoteEngine(backend, process.env);
     }
     case 'llama':
-      return makeLlamaEngine(backend, config.active_permits);
+      return makeLlamaEngine(backend, config);
   }
 }
 
@@ -73,13 +73,14 @@ interface LlamaBackend {
   readonly context_size?: number | undefined;
 }
 
-async function makeLlamaEngine(backend: LlamaBackend, sequences: number): Promise<Engine> {
+async function makeLlamaEngine(backend: LlamaBackend, config: Config): Promise<Engine> {
   const found = await resolveModel(backend.model);
   const source = backend.sha256 === undefined ? found : { ...found, sha256: backend.sha256 };
   const { LlamaEngine } = await import('../engine/llama/llama-engine.js');
   return new LlamaEngine({
     source,
-    sequences,
+    sequences: config.active_permits,
+    ...(config.engine_driver === 'auto' ? {} : { driver: config.engine_driver }),
     privateDirectory: path.join(modelsHome(process.env), 'private'),
     ...(backend.name === undefined ? {} : { name: backend.name }),
     ...(backend.context_size === undefined ? {} : { contextSize: backend.context_size }),

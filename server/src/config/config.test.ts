@@ -12,6 +12,7 @@ describe('configuration', () => {
     expect(resolveConfig()).toEqual({
       engine: 'llama',
       socket_proof: 'auto',
+      engine_driver: 'auto',
       tcp_allow_remote: false,
       active_permits: 1,
       queue_depth: 10,

@@ -57,6 +57,8 @@ export const configSchema = z.strictObject({
   /** What generates, in priority order; in place of `model`, `engine` and `mock` (row 82). */
   backends: z.array(backendSchema).min(1).max(16).optional(),
   engine: z.enum(['llama', 'mock']).default('llama'),
+  /** What drives llama.cpp: its C interface, node-llama-cpp, or the first of them that works. */
+  engine_driver: z.enum(['auto', 'ffi', 'addon']).default('auto'),
   /** One mock engine, or several in priority order. */
   mock: z
     .union([mockOptionsSchema, z.array(mockOptionsSchema).min(1)], {
@@ -90,7 +92,7 @@ export type BackendConfig = z.output<typeof backendSchema>;
 
 /** What the default file says when it is first written: the figures, but not the choice of a model. */
 export function defaultFileContent(): ConfigInput {
-  const { engine: _engine, limits: _limits, ...figures } = configSchema.parse({});
+  const { engine: _engine, engine_driver: _driver, limits: _limits, ...figures } = configSchema.parse({});
   return figures;
 }
 
@@ -98,6 +100,7 @@ export function defaultFileContent(): ConfigInput {
 export const environmentKeys = {
   HEARTH_RUNTIME_DIR: 'runtime_dir',
   HEARTH_LOG_DIR: 'log_dir',
+  HEARTH_ENGINE_DRIVER: 'engine_driver',
 } as const;
 
 /** What the environment sets. An empty variable counts as unset. */

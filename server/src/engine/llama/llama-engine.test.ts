@@ -27,6 +27,9 @@ import type { TestWorker } from './testing.js';
 // A worker starts in about half a second, on a busy machine in many.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
+/** Set by the file beside this one that runs it all again on the other driver. */
+const testDriver = process.env['HEARTH_TEST_DRIVER'] === 'addon' ? 'addon' : 'ffi';
+
 let worker: TestWorker;
 let folder: string;
 const engines: LlamaEngine[] = [];
@@ -47,7 +50,13 @@ afterAll(async () => {
 });
 
 function makeEngine(source: ModelSource, options: Partial<LlamaEngineOptions> = {}): LlamaEngine {
-  const engine = new LlamaEngine({ source, sequences: 2, workerPath: worker.path, ...options });
+  const engine = new LlamaEngine({
+    source,
+    sequences: 2,
+    workerPath: worker.path,
+    driver: testDriver,
+    ...options,
+  });
   engines.push(engine);
   return engine;
 }

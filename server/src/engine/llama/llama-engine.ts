@@ -18,6 +18,7 @@ import type { WorkerExit } from './worker-death.js';
 import { WorkerProcess, defaultStopTimes } from './worker-process.js';
 import type { StopTimes } from './worker-process.js';
 import type {
+  DriverName,
   FromWorker,
   GenerationResult,
   Piece,
@@ -43,6 +44,8 @@ export interface LlamaEngineOptions {
   readonly stopTimes?: StopTimes;
   /** Where links to and copies of a model file are made for its worker; see {@link openTrustedFile}. */
   readonly privateDirectory?: string;
+  /** The driver to take and no other. Default: the C interface where it works, else node-llama-cpp. */
+  readonly driver?: DriverName;
 }
 
 const defaultContextSize = 8192;
@@ -254,7 +257,7 @@ export class LlamaEngine implements Engine {
         'This copy of Hearth lacks its engine worker. Build or install it again.',
       );
     }
-    const { source, sequences } = this.#options;
+    const { source, sequences, driver } = this.#options;
     const trained = facts.contextLength ?? defaultContextSize;
     const contextSize = Math.min(this.#options.contextSize ?? defaultContextSize, trained);
     const worker = new WorkerProcess(workerPath, (message) => {
@@ -288,7 +291,14 @@ export class LlamaEngine implements Engine {
     const { longestTokenBytes } = facts;
     worker.send({
       kind: 'load',
-      order: { path: file.path, sequences, contextSize, threads, longestTokenBytes },
+      order: {
+        path: file.path,
+        sequences,
+        contextSize,
+        threads,
+        longestTokenBytes,
+        ...(driver === undefined ? {} : { driver }),
+      },
     });
   }
 
@@ -346,6 +356,9 @@ export class LlamaEngine implements Engine {
       sizeBytes: facts.sizeBytes,
       infill: info.infill,
       chat: facts.chatTemplate,
+      driver: info.driver,
+      ...(info.driverReason === undefined ? {} : { driverReason: info.driverReason }),
+      threads: info.threads,
       ...(source.caution === undefined ? {} : { caution: source.caution }),
     };
     watchWork(incarnation);

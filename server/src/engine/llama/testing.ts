@@ -39,7 +39,7 @@ export async function bundleTestWorker(): Promise<TestWorker> {
     format: 'esm',
     target: 'node20',
     conditions: ['hearth-source'],
-    external: ['node-llama-cpp'],
+    external: ['node-llama-cpp', 'koffi'],
     logLevel: 'silent',
   });
   return { path: outfile, dispose: () => rm(folder, { recursive: true, force: true }) };

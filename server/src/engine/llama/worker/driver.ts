@@ -7,7 +7,10 @@ import type { LoadedInfo } from './messages.js';
  */
 export interface Driver {
   readonly info: LoadedInfo;
+  readonly abilities: DriverAbilities;
   readonly sequences: readonly Sequence[];
+  /** Gives vectors for texts; undefined: this model, or this driver, cannot. */
+  readonly embedder: Embedder | undefined;
   /**
    * Turns a request into tokens and checks it.
    *
@@ -19,10 +22,70 @@ export interface Driver {
   detokenize(tokens: readonly number[], before: readonly number[]): string;
   setThreads(count: number): void;
   /**
+   * Begins to choose tokens for one request.
+   *
+   * @param prompt All tokens of the request.
+   */
+  startSampling(sequence: Sequence, request: PreparedRequest): Sampler;
+  /**
+   * Evaluates all of `items` in one decode; no two may name the same sequence. One at a time.
+   *
+   * @returns one outcome an item, in their order.
+   */
+  step(items: readonly StepItem[]): Promise<readonly StepOutcome[]>;
+  /** Asks the step in progress to end now, with every item `interrupted`. Nothing where the driver cannot. */
+  interrupt(): void;
+  /**
    * A promise was rejected where nobody waits for it: some call in progress may never come back. Those that can be
    * meant fail.
    */
   loseCalls(): void;
+}
+
+/** What a driver can beyond the least. */
+export interface DriverAbilities {
+  /** Most tokens of one step, all items together. */
+  readonly stepTokens: number;
+  /** Whether {@link Driver.interrupt} ends a step within milliseconds. Where not, prompts go in small pieces. */
+  readonly interrupts: boolean;
+  /** Most tokens that may be drafted ahead in a {@link StepItem}; 0: none. */
+  readonly draftTokens: number;
+}
+
+/** What one sequence does in a step. */
+export interface StepItem {
+  readonly sequence: Sequence;
+  /** Evaluated behind what the sequence holds, at least one. */
+  readonly tokens: readonly number[];
+  /** Chooses what follows the last of them; undefined: nothing is wanted yet. */
+  readonly sampler: Sampler | undefined;
+  /** A guess at what follows `tokens`, evaluated with them. Only with a sampler. */
+  readonly draft?: readonly number[];
+}
+
+export type StepOutcome =
+  | { readonly kind: 'evaluated' }
+  /**
+   * The tokens that follow, at least one unless the model has `ended`: those of the draft that were right, and one
+   * more. The sequence holds all of them but the last.
+   */
+  | { readonly kind: 'sampled'; readonly tokens: readonly SampledToken[]; readonly ended: boolean }
+  /** Choosing takes longer; the step is over for the others. */
+  | { readonly kind: 'pending'; readonly outcome: Promise<StepOutcome> }
+  /** Nothing was done, and can be asked for again. */
+  | { readonly kind: 'interrupted' }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+export interface SampledToken {
+  readonly token: number;
+  /** Only where the request asked for it. */
+  readonly logprob?: TokenChance & { readonly alternatives: readonly TokenChance[] };
+}
+
+/** A token and its natural log-probability. */
+export interface TokenChance {
+  readonly token: number;
+  readonly logprob: number;
 }
 
 /** A request in the model's own terms. */
@@ -38,9 +101,7 @@ export interface PreparedRequest {
 }
 
 /** Sampling with its seed chosen. */
-export type ResolvedSampling = Pick<Sampling, 'temperature' | 'topP' | 'topK' | 'minP' | 'maxTokens'> & {
-  readonly seed: number;
-};
+export type ResolvedSampling = Omit<Sampling, 'seed' | 'stop'> & { readonly seed: number };
 
 /** A parsed grammar, as the driver has it. */
 export interface Grammar {
@@ -51,19 +112,39 @@ export interface Grammar {
 export interface Sequence {
   /** The tokens whose state it holds. */
   tokens(): readonly number[];
-  /** Forgets all but the first `length` tokens. */
+  /** Forgets all but the first `length` tokens, or, where the model cannot forget a part, all. */
   truncate(length: number): Promise<void>;
   /** Makes it fit for use again after a failure, whatever it was doing. It holds nothing then. */
   reset(): Promise<void>;
-  /** Evaluates tokens behind those that it holds. One micro-batch; several sequences' calls share it. */
-  prefill(tokens: readonly number[]): Promise<void>;
-  /** Evaluates `tokens`, at least one, with the first {@link Decoder.next} and goes on from there. */
-  decode(tokens: readonly number[], sampling: ResolvedSampling, grammar: Grammar | undefined): Decoder;
+  /**
+   * Forgets what it holds and takes over the first `length` tokens of another sequence, busy or not, without
+   * evaluating them. False: the driver cannot; it holds nothing then.
+   */
+  copyFrom(other: Sequence, length: number): boolean;
+  /** What it holds, as bytes for {@link load}; undefined: it cannot be had. Not while it is in a step. */
+  save(): Uint8Array | undefined;
+  /** Takes over what {@link save} gave for `tokens`. False: it did not fit; it holds nothing then. */
+  load(state: Uint8Array, tokens: readonly number[]): boolean;
 }
 
-export interface Decoder {
-  /** The next token, or undefined where the model has ended. Calls made together share a batch. */
-  next(): Promise<number | undefined>;
-  /** Call once, when no `next` is in progress. */
+/** Chooses the tokens of one request. */
+export interface Sampler {
+  /** Call once, when it is in no step. */
   end(): Promise<void>;
+}
+
+/** Vectors for texts. */
+export interface Embedder {
+  /** Numbers of a vector. */
+  readonly dimensions: number;
+  /** How the vectors of a text's tokens become one. `rank`: the model judges pairs and gives scores only. */
+  readonly pooling: 'mean' | 'first' | 'last' | 'rank';
+  /** Most tokens of one text. */
+  readonly contextSize: number;
+  /** Whether a text of the model begins or ends with special tokens; {@link tokenize} sees to it. */
+  tokenize(text: string): readonly number[];
+  /** A query and a document as one text, as the model was trained to judge them. */
+  tokenizePair(query: string, document: string): readonly number[];
+  /** The vector of one text, as the model gives it: not normalised. With `rank`, its scores. */
+  embed(tokens: readonly number[]): Promise<Float32Array>;
 }

@@ -1,5 +1,6 @@
-import { loadAddonDriver, LoadError } from './addon/addon-driver.js';
 import type { Driver } from './driver.js';
+import { LoadError } from './load.js';
+import { loadDriver } from './load-driver.js';
 import { isToWorker } from './messages.js';
 import type { FromWorker, LoadOrder, ToWorker } from './messages.js';
 import { cutForCount } from './pieces.js';
@@ -29,7 +30,7 @@ async function load(order: LoadOrder): Promise<void> {
   if (state.kind !== 'idle') return;
   state = { kind: 'loading' };
   try {
-    const driver = await loadAddonDriver(order, (progress) => {
+    const { driver, driverReason } = await loadDriver(order, (progress) => {
       send({ kind: 'progress', ...progress });
     });
     const scheduler = new Scheduler(driver, {
@@ -44,7 +45,8 @@ async function load(order: LoadOrder): Promise<void> {
       },
     });
     state = { kind: 'ready', driver, scheduler };
-    send({ kind: 'loaded', info: driver.info });
+    const reason = driverReason === undefined ? {} : { driverReason };
+    send({ kind: 'loaded', info: { ...driver.info, ...reason } });
   } catch (error) {
     const known = error instanceof LoadError;
     send({

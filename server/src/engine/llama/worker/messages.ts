@@ -23,6 +23,8 @@ export interface LoadOrder {
   readonly threads: number | undefined;
   /** Longest entry of the vocabulary in bytes; bounds what a prompt of a given length can be. */
   readonly longestTokenBytes: number;
+  /** The driver to take and no other; undefined: the C interface where it works. */
+  readonly driver?: DriverName;
 }
 
 export type ToWorker =
@@ -64,7 +66,13 @@ export interface LoadedInfo {
   readonly contextSize: number;
   readonly infill: boolean;
   readonly threads: number;
+  /** What drives llama.cpp: its C interface, or node-llama-cpp. */
+  readonly driver: DriverName;
+  /** Why it is not the main driver; holds no path. */
+  readonly driverReason?: string;
 }
+
+export type DriverName = 'ffi' | 'addon';
 
 /** Decoding alone: prefill and the first token are not in it. */
 export interface DecodeTiming {

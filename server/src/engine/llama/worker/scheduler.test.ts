@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { rawRequest, requestFor } from '../testing.js';
-import type { Decoder, Driver, PreparedRequest, Sequence } from './driver.js';
+import type { Driver, PreparedRequest, Sampler, Sequence, StepItem, StepOutcome } from './driver.js';
 import type { GenerationResult, RequestFailure } from './messages.js';
 import { RequestError } from './request-error.js';
 import { Scheduler } from './scheduler.js';
@@ -14,16 +14,17 @@ import { Scheduler } from './scheduler.js';
 type Work = string;
 
 class FakeDriver implements Driver {
-  readonly info = { contextSize: 1024, infill: false, threads: 1 };
+  readonly info = { contextSize: 1024, infill: false, threads: 1, driver: 'addon' } as const;
+  readonly abilities = { stepTokens: 64, interrupts: false, draftTokens: 0 };
+  readonly embedder = undefined;
   readonly sequences: readonly FakeSequence[];
   /** Micro-batches that have ended. */
   readonly batches: Work[][] = [];
   /** Called when a micro-batch has begun, before it ends. */
   onBatch: (batch: readonly Work[]) => void = () => undefined;
-  #current: { work: Work[]; end: Promise<void> } | undefined;
 
   constructor(sequences: number) {
-    this.sequences = Array.from({ length: sequences }, (_, index) => new FakeSequence(this, index));
+    this.sequences = Array.from({ length: sequences }, (_, index) => new FakeSequence(index));
   }
 
   /** A prompt of n letters is n tokens, the codes of its letters. */
@@ -54,34 +55,48 @@ class FakeDriver implements Driver {
     // None is ever lost.
   }
 
-  /** Joins the micro-batch of this turn of the event loop. */
-  join(work: Work): Promise<void> {
-    this.#current ??= { work: [], end: this.#run() };
-    this.#current.work.push(work);
-    return this.#current.end;
+  startSampling(): Sampler {
+    return { end: () => Promise.resolve() };
   }
 
-  async #run(): Promise<void> {
+  async step(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
     await new Promise(setImmediate);
-    const work = this.#current?.work ?? [];
+    const work = items.map(({ sequence, tokens, sampler }) => {
+      const index = this.sequences.findIndex((one) => one === sequence);
+      return sampler === undefined || tokens.length > 1
+        ? `prefill ${index}:${tokens.length}`
+        : `decode ${index}`;
+    });
     this.onBatch(work);
-    this.#current = undefined;
     this.batches.push(work);
+    return items.map(({ sequence, tokens, sampler }): StepOutcome => {
+      const own = this.sequences.find((one) => one === sequence);
+      const held = own?.append(tokens) ?? 0;
+      if (sampler === undefined) return { kind: 'evaluated' };
+      return { kind: 'sampled', tokens: [{ token: 0x61 + (held % 26) }], ended: false };
+    });
+  }
+
+  interrupt(): void {
+    // It cannot.
   }
 }
 
 class FakeSequence implements Sequence {
-  readonly #driver: FakeDriver;
-  readonly #index: number;
+  readonly index: number;
   #held: number[] = [];
 
-  constructor(driver: FakeDriver, index: number) {
-    this.#driver = driver;
-    this.#index = index;
+  constructor(index: number) {
+    this.index = index;
   }
 
   tokens(): readonly number[] {
     return this.#held;
+  }
+
+  /** @returns how many tokens it holds then */
+  append(tokens: readonly number[]): number {
+    return this.#held.push(...tokens);
   }
 
   truncate(length: number): Promise<void> {
@@ -93,24 +108,16 @@ class FakeSequence implements Sequence {
     return this.truncate(0);
   }
 
-  async prefill(tokens: readonly number[]): Promise<void> {
-    await this.#driver.join(`prefill ${this.#index}:${tokens.length}`);
-    this.#held.push(...tokens);
+  copyFrom(): boolean {
+    return false;
   }
 
-  decode(tokens: readonly number[]): Decoder {
-    let next = tokens;
-    return {
-      next: async () => {
-        await this.#driver.join(
-          next.length > 1 ? `prefill ${this.#index}:${next.length}` : `decode ${this.#index}`,
-        );
-        this.#held.push(...next);
-        next = [0x61 + (this.#held.length % 26)];
-        return next[0];
-      },
-      end: () => Promise.resolve(),
-    };
+  save(): undefined {
+    return undefined;
+  }
+
+  load(): boolean {
+    return false;
   }
 }
 
@@ -172,23 +179,26 @@ test('given several sequences, when they decode, then each step is one batch of 
 
 test('given a running stream, when a long prompt comes, then the stream decodes with each piece of it', async () => {
   const run = start(2);
-  run.submit(1, 'x', { maxTokens: 40 });
+  run.submit(1, 'x', { maxTokens: 1000 });
   run.driver.onBatch = () => {
-    if (run.driver.batches.length === 2) run.submit(2, 'y'.repeat(640));
+    if (run.driver.batches.length === 2) run.submit(2, 'y'.repeat(640), { maxTokens: 1 });
   };
-  await run.settled(1, 2);
-  const pieces = run.driver.batches.filter((batch) => batch.includes('prefill 1:64'));
-  expect(pieces).toHaveLength(10);
+  await run.settled(2);
+  const pieces = run.driver.batches.filter((batch) => batch.some((work) => work.startsWith('prefill 1:')));
+  expect(pieces.length).toBeGreaterThanOrEqual(10);
   for (const batch of pieces) expect(batch).toContain('decode 0');
+  run.scheduler.abort(1);
+  await run.settled(1);
 });
 
-test('given two long prompts, then they take turns and never share a micro-batch', async () => {
+test('given two long prompts, then they take turns, and share a step only where one of them ends', async () => {
   const run = start(2);
   run.submit(1, 'x'.repeat(200));
   run.submit(2, 'y'.repeat(200));
   await run.settled(1, 2);
   const prompts = run.driver.batches.map((batch) => batch.filter((work) => work.startsWith('prefill')));
-  expect(prompts.every((batch) => batch.length <= 1)).toBe(true);
+  const shared = prompts.filter((batch) => batch.length > 1);
+  expect(shared).toEqual([['prefill 0:8', 'prefill 1:8']]);
   expect(
     prompts
       .flat()

@@ -1,6 +1,15 @@
 import type { ResolvedGeneration, StopReason } from '@hearth/protocol';
-import type { Decoder, Driver, PreparedRequest, Sequence } from './driver.js';
+import type {
+  Driver,
+  PreparedRequest,
+  SampledToken,
+  Sampler,
+  Sequence,
+  StepItem,
+  StepOutcome,
+} from './driver.js';
 import type { GenerationResult, Piece, RequestFailure, StepGrammars } from './messages.js';
+import { PrefillPace } from './prefill-pace.js';
 import { RequestError, toRequestFailure } from './request-error.js';
 import { StopFilter } from './stop-filter.js';
 import { TextAssembler } from './text-assembler.js';
@@ -8,9 +17,9 @@ import { ThreadGovernor } from './thread-governor.js';
 
 /**
  * Runs all generations of one model. One loop owns all state: each round takes in new requests, ends aborted ones,
- * and makes one step, in which every running sequence decodes one token and at most one prompt goes on by one
- * micro-batch. So the sequences stay in step and share their batches, a long prompt holds nobody up for more than
- * one micro-batch, and an abort waits for no more than that.
+ * and makes one step, in which every running sequence decodes one token and prompts go on by a piece. So the sequences
+ * stay in step and share their batches, and a long prompt slows the others by less than half. An abort ends the step
+ * where the driver can, and otherwise waits for it.
  *
  * A sequence whose consumer has given no credit is left out of the step; its state stays where it is.
  */
@@ -22,8 +31,6 @@ export interface SchedulerEvents {
 }
 
 export interface SchedulerOptions {
-  /** Prompt tokens in a micro-batch. Default: 64. */
-  readonly prefillTokens?: number;
   /** Most requests that wait for a sequence; more are refused. Default: 1024. */
   readonly mostWaiting?: number;
   /** A monotonic clock in milliseconds. */
@@ -43,12 +50,24 @@ interface Job {
 
 interface RunningJob extends Job {
   readonly sequence: Sequence;
-  /** Prompt tokens that have been evaluated. */
+  /** Tokens that have been evaluated, of the prompt and then of the answer. */
   position: number;
+  /** What is to be evaluated next: the rest of the prompt, then the last token of the answer. */
+  rest: readonly number[];
   /** Present once the end of the prompt is being, or has been, evaluated. */
-  decoder: Decoder | undefined;
+  sampler: Sampler | undefined;
+  /** A token is still being chosen; it takes part in no step until then. */
+  isPending: boolean;
   /** Set once the generation has ended, until it is taken out of the round. */
   outcome: Outcome | undefined;
+}
+
+/** A job's part in a step. */
+interface Planned {
+  readonly job: RunningJob;
+  readonly tokens: readonly number[];
+  /** Whether the tokens are of the prompt. */
+  readonly isPrompt: boolean;
 }
 
 type Outcome =
@@ -58,7 +77,7 @@ type Outcome =
 export class Scheduler {
   readonly #driver: Driver;
   readonly #events: SchedulerEvents;
-  readonly #prefillTokens: number;
+  readonly #pace: PrefillPace;
   readonly #mostWaiting: number;
   readonly #now: () => number;
   readonly #governor: ThreadGovernor;
@@ -76,7 +95,7 @@ export class Scheduler {
   constructor(driver: Driver, events: SchedulerEvents, options: SchedulerOptions = {}) {
     this.#driver = driver;
     this.#events = events;
-    this.#prefillTokens = options.prefillTokens ?? 64;
+    this.#pace = new PrefillPace({ most: driver.abilities.stepTokens });
     this.#mostWaiting = options.mostWaiting ?? 1024;
     this.#now = options.now ?? (() => performance.now());
     this.#governor = new ThreadGovernor({ widest: driver.info.threads });
@@ -91,7 +110,7 @@ export class Scheduler {
   /** What the native call in progress does with grammars. */
   get stepGrammars(): StepGrammars {
     const sampling = this.#stepJobs.filter(
-      ({ decoder, request }) => decoder !== undefined && request.grammar !== undefined,
+      ({ sampler, request }) => sampler !== undefined && request.grammar !== undefined,
     );
     if (sampling.length === 0) return 'none';
     return sampling.every(({ aborted }) => aborted) ? 'abandoned' : 'wanted';
@@ -120,6 +139,11 @@ export class Scheduler {
     const job = this.#find(id);
     if (job === undefined) return;
     job.aborted = true;
+    // The others lose what the step has done so far, so a short one is let go to its end.
+    const isInPrompt = this.#stepJobs.some((one) => one.id === id && one.generated === 0);
+    if (isInPrompt || (this.#stepJobs.length > 0 && this.#stepJobs.every(({ aborted }) => aborted))) {
+      this.#driver.interrupt();
+    }
     this.#kick();
   }
 
@@ -133,6 +157,7 @@ export class Scheduler {
   /** Aborts everything; resolves when no native call is in progress. */
   async close(): Promise<void> {
     for (const job of [...this.#preparing.values(), ...this.#waiting, ...this.#running]) job.aborted = true;
+    this.#driver.interrupt();
     this.#kick();
     await this.#loop;
   }
@@ -194,14 +219,19 @@ export class Scheduler {
       const { sequence, shared } = this.#chooseSequence(job.request.tokens);
       const running: RunningJob = Object.assign(job, {
         sequence,
-        position: shared,
-        decoder: undefined,
+        position: 0,
+        rest: job.request.tokens,
+        sampler: undefined,
+        isPending: false,
         outcome: undefined,
       });
       this.#running.push(running);
       await sequence.truncate(shared).catch((error: unknown) => {
         running.outcome = { kind: 'failed', error };
       });
+      // Some models forget all or nothing.
+      running.position = sequence.tokens().length;
+      running.rest = job.request.tokens.slice(running.position);
     }
   }
 
@@ -221,52 +251,112 @@ export class Scheduler {
     return best;
   }
 
-  /** Who takes part in the next step: all that decode, and the prompt that has waited longest for its turn. */
-  #plan(): readonly RunningJob[] {
-    const able = this.#running.filter(({ outcome, credit }) => outcome === undefined && credit > 0);
-    const decoding = able.filter(({ generated }) => generated > 0);
-    const prompt = able.find(({ generated }) => generated === 0);
-    return prompt === undefined ? decoding : [...decoding, prompt];
+  /** What the next step does: all that decode, and pieces of prompts, the one first that has waited longest. */
+  #plan(): readonly Planned[] {
+    const able = this.#running.filter(
+      ({ outcome, credit, isPending }) => outcome === undefined && credit > 0 && !isPending,
+    );
+    const plan = able
+      .filter(({ generated }) => generated > 0)
+      .map((job): Planned => ({ job, tokens: job.rest, isPrompt: false }));
+    let budget = this.#pace.budget(plan.length);
+    for (const job of able.filter(({ generated }) => generated === 0)) {
+      if (budget === 0) break;
+      const tokens = job.rest.slice(0, budget);
+      budget -= tokens.length;
+      plan.push({ job, tokens, isPrompt: true });
+    }
+    return plan;
   }
 
-  async #step(jobs: readonly RunningJob[]): Promise<void> {
+  async #step(plan: readonly Planned[]): Promise<void> {
+    const items = plan.map(({ job, tokens }): StepItem => {
+      if (tokens.length === job.rest.length) job.sampler ??= this.#startSampling(job);
+      return { sequence: job.sequence, tokens, sampler: job.sampler };
+    });
     const started = this.#now();
     this.#stepStarted = started;
-    this.#stepJobs = jobs;
-    // Calls made in one turn of the event loop share one batch.
-    await Promise.all(jobs.map((job) => this.#advance(job)));
+    this.#stepJobs = plan.map(({ job }) => job);
+    const outcomes = await this.#makeStep(items);
     this.#stepStarted = undefined;
     this.#stepJobs = [];
     const ended = this.#now();
-    const decoding = jobs.filter(({ generated }) => generated > 1);
+    const decoding = plan.filter(({ isPrompt }) => !isPrompt).map(({ job }) => job);
     for (const job of decoding) job.decodeMs += ended - started;
-    if (decoding.length !== jobs.length) return;
-    if (decoding.length !== this.#width) this.#governor.reset();
-    this.#width = decoding.length;
-    this.#driver.setThreads(this.#governor.observe(ended - started, ended));
+    for (const [index, { job, tokens }] of plan.entries()) this.#settleStep(job, tokens, outcomes[index]);
+    const wasWhole = outcomes.every(({ kind }) => kind === 'sampled' || kind === 'evaluated');
+    if (wasWhole) this.#observe(plan, decoding.length, ended - started, ended);
   }
 
-  async #advance(job: RunningJob): Promise<void> {
+  /** Never rejects. */
+  async #makeStep(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
     try {
-      const { tokens, sampling, grammar } = job.request;
-      const rest = tokens.length - job.position;
-      if (job.decoder === undefined && rest > this.#prefillTokens) {
-        const next = job.position + this.#prefillTokens;
-        await job.sequence.prefill(tokens.slice(job.position, next));
-        job.position = next;
-        this.#toTheEnd(job);
-        return;
-      }
-      job.decoder ??= job.sequence.decode(tokens.slice(job.position), sampling, grammar);
-      this.#take(job, await job.decoder.next());
+      return await this.#driver.step(items);
+    } catch (error) {
+      return items.map(() => ({ kind: 'failed', error }));
+    }
+  }
+
+  #startSampling(job: RunningJob): Sampler | undefined {
+    try {
+      return this.#driver.startSampling(job.sequence, job.request);
     } catch (error) {
       job.outcome = { kind: 'failed', error };
+      return undefined;
+    }
+  }
+
+  #observe(plan: readonly Planned[], decoding: number, milliseconds: number, now: number): void {
+    const promptTokens = plan.reduce((sum, { tokens, isPrompt }) => sum + (isPrompt ? tokens.length : 0), 0);
+    this.#pace.observe(decoding, promptTokens, milliseconds);
+    if (promptTokens > 0) return;
+    if (decoding !== this.#width) this.#governor.reset();
+    this.#width = decoding;
+    this.#driver.setThreads(this.#governor.observe(milliseconds, now));
+  }
+
+  #settleStep(job: RunningJob, tokens: readonly number[], outcome: StepOutcome | undefined): void {
+    switch (outcome?.kind) {
+      case 'evaluated':
+        job.position += tokens.length;
+        job.rest = job.rest.slice(tokens.length);
+        this.#toTheEnd(job);
+        return;
+      case 'sampled':
+        job.position += tokens.length;
+        this.#takeAll(job, outcome.tokens, outcome.ended);
+        return;
+      case 'pending':
+        job.isPending = true;
+        void outcome.outcome.then((late) => {
+          job.isPending = false;
+          if (job.outcome !== undefined) return;
+          this.#settleStep(job, tokens, late);
+          this.#kick();
+        });
+        return;
+      case 'failed':
+        job.outcome ??= { kind: 'failed', error: outcome.error };
+        return;
+      case 'interrupted':
+      case undefined:
+      // The same again, unless it was aborted.
     }
   }
 
   /** Other prompts come first next time. */
   #toTheEnd(job: RunningJob): void {
     this.#running = [...this.#running.filter((one) => one !== job), job];
+  }
+
+  /** Handles the tokens that a step has made. */
+  #takeAll(job: RunningJob, tokens: readonly SampledToken[], ended: boolean): void {
+    for (const { token } of tokens) {
+      if (job.outcome !== undefined) return;
+      this.#take(job, token);
+      job.rest = [token];
+    }
+    if (ended && job.outcome === undefined) this.#take(job, undefined);
   }
 
   /** Handles the token that a step has made; undefined: the model has ended. */
@@ -310,7 +400,8 @@ export class Scheduler {
     this.#running = this.#running.filter(({ outcome }) => outcome === undefined);
     for (const job of ended) {
       const failed = job.outcome?.kind === 'failed';
-      await (failed ? job.sequence.reset() : job.decoder?.end())?.catch(() => undefined);
+      await job.sampler?.end().catch(() => undefined);
+      if (failed) await job.sequence.reset().catch(() => undefined);
       this.#free.push(job.sequence);
       if (job.outcome?.kind === 'done') this.#events.done(job.id, resultOf(job, job.outcome.stopReason));
       else this.#events.failed(job.id, toRequestFailure(job.outcome?.error));

@@ -1,14 +1,30 @@
 import type { ChatInput, ResolvedGeneration, Sampling } from '@hearth/protocol';
 import { RequestError } from './request-error.js';
 
+/** A part of sampling that not every driver has, by its name on the wire. */
+export type SamplingPart =
+  | 'typical_p'
+  | 'repeat_penalty'
+  | 'presence_penalty'
+  | 'frequency_penalty'
+  | 'dry_multiplier'
+  | 'xtc_probability'
+  | 'mirostat'
+  | 'logit_bias'
+  | 'logprobs';
+
 /**
- * Refuses what the engine cannot do yet: a field that is ignored would be a lie.
+ * Refuses what the engine cannot do: a field that is ignored would be a lie.
  *
+ * @param can What of sampling the driver can.
  * @throws RequestError `unsupported` that names the fields.
  */
-export function refuseUnsupported({ input, sampling, format }: ResolvedGeneration): void {
+export function refuseUnsupported(
+  { input, sampling, format }: ResolvedGeneration,
+  can: readonly SamplingPart[],
+): void {
   const fields = [
-    ...unsupportedSampling(sampling),
+    ...usedParts(sampling).filter((part) => !can.includes(part)),
     ...(input.kind === 'chat' ? unsupportedChat(input) : []),
     ...(input.kind === 'infill' && input.files.length > 0 ? ['files'] : []),
     ...(format.kind === 'json' || format.kind === 'json_schema' ? ['response_format'] : []),
@@ -17,9 +33,9 @@ export function refuseUnsupported({ input, sampling, format }: ResolvedGeneratio
   throw new RequestError('unsupported', `This engine cannot do ${fields.join(', ')}. Leave it out.`);
 }
 
-function unsupportedSampling(sampling: Sampling): readonly string[] {
+function usedParts(sampling: Sampling): readonly SamplingPart[] {
   const { penalties } = sampling;
-  const rules: readonly (readonly [boolean, string])[] = [
+  const rules: readonly (readonly [boolean, SamplingPart])[] = [
     [sampling.typicalP !== 1, 'typical_p'],
     [penalties.repeat !== 1, 'repeat_penalty'],
     [penalties.presence !== 0, 'presence_penalty'],

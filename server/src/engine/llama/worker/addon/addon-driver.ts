@@ -1,39 +1,37 @@
 import { randomInt } from 'node:crypto';
 import os from 'node:os';
-import type { ErrorCode, ResolvedGeneration } from '@hearth/protocol';
-import {
-  InsufficientMemoryError,
+import type { ResolvedGeneration } from '@hearth/protocol';
+import type {
+  Llama,
+  LlamaContext,
+  LlamaContextSequence,
   LlamaGrammarEvaluationState,
-  LlamaLogLevel,
-  getLlama,
+  LlamaModel,
+  SequenceEvaluateOptions,
+  Token,
 } from 'node-llama-cpp';
-import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp';
 import { calibrateThreads } from '../calibrate.js';
-import type { Decoder, Driver, Grammar, PreparedRequest, ResolvedSampling, Sequence } from '../driver.js';
+import type {
+  Driver,
+  DriverAbilities,
+  Embedder,
+  Grammar,
+  PreparedRequest,
+  ResolvedSampling,
+  Sampler,
+  Sequence,
+  StepItem,
+  StepOutcome,
+} from '../driver.js';
 import { refuseGrammar } from '../grammar-guard.js';
+import { LoadError, mostThreads, randomSeed } from '../load.js';
+import type { LoadProgress } from '../load.js';
 import type { LoadOrder, LoadedInfo } from '../messages.js';
 import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
 import { refuseUnsupported } from '../unsupported.js';
+import type { SamplingPart } from '../unsupported.js';
 import { addonVocabulary } from './addon-vocabulary.js';
-
-/** Where a load has got to. */
-export type LoadProgress =
-  { readonly phase: 'mmap'; readonly progress: number } | { readonly phase: 'kv_cache' };
-
-/** The model cannot be served. `message` holds no path. */
-export class LoadError extends Error {
-  override readonly name = 'LoadError';
-  readonly code: ErrorCode;
-
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown } = {}) {
-    super(message, options);
-    this.code = code;
-  }
-}
-
-/** Most threads that are ever used: beyond this memory is the limit. */
-const mostThreads = 8;
 
 /**
  * Loads a model through node-llama-cpp's own API: the driver for every release and model that it knows.
@@ -45,6 +43,9 @@ export async function loadAddonDriver(
   report: (progress: LoadProgress) => void,
 ): Promise<Driver> {
   const complaints = new Complaints();
+  // Loaded only where it is wanted: it takes a second.
+  const library = await import('node-llama-cpp');
+  const { LlamaLogLevel, getLlama } = library;
   try {
     const threads = Math.max(1, Math.min(order.threads ?? mostThreads, os.availableParallelism()));
     const llama = await getLlama({
@@ -73,23 +74,35 @@ export async function loadAddonDriver(
       contextSize: order.contextSize,
       threads,
     });
-    const driver = new AddonDriver(llama, model, context, order);
+    const driver = new AddonDriver(library, llama, model, context, order);
     if (order.threads === undefined) await driver.calibrate(Math.min(threads, llama.cpuMathCores));
     return driver;
   } catch (error) {
-    throw explainLoadFailure(error, complaints, order);
+    throw explainLoadFailure(error, complaints, order, library.InsufficientMemoryError);
   }
 }
 
+type Library = typeof import('node-llama-cpp');
+
+/** What node-llama-cpp's sampling has beside the usual. */
+const samplingParts: readonly SamplingPart[] = [];
+
+/** A prompt goes in pieces of so many tokens: none of them can be ended from outside. */
+const stepTokens = 64;
+
 class AddonDriver implements Driver {
+  readonly abilities: DriverAbilities = { stepTokens, interrupts: false, draftTokens: 0 };
+  readonly embedder: Embedder | undefined = undefined;
   readonly sequences: readonly AddonSequence[];
+  readonly #library: Library;
   readonly #llama: Llama;
   readonly #model: LlamaModel;
   readonly #context: LlamaContext;
   readonly #prompts: PromptBuilder;
   readonly #order: LoadOrder;
 
-  constructor(llama: Llama, model: LlamaModel, context: LlamaContext, order: LoadOrder) {
+  constructor(library: Library, llama: Llama, model: LlamaModel, context: LlamaContext, order: LoadOrder) {
+    this.#library = library;
     this.#llama = llama;
     this.#model = model;
     this.#context = context;
@@ -103,12 +116,13 @@ class AddonDriver implements Driver {
       contextSize: Math.min(this.#order.contextSize, this.#context.contextSize),
       infill: this.#prompts.infill,
       threads: this.#llama.maxThreads,
+      driver: 'addon',
     };
   }
 
   async prepare(request: ResolvedGeneration): Promise<PreparedRequest> {
     const { sampling, format } = request;
-    refuseUnsupported(request);
+    refuseUnsupported(request, samplingParts);
     const prompt = this.#prompts.build(request.input, {
       contextSize: this.info.contextSize,
       maxTokens: sampling.maxTokens,
@@ -133,6 +147,46 @@ class AddonDriver implements Driver {
 
   setThreads(count: number): void {
     if (this.#llama.maxThreads !== count) this.#llama.maxThreads = count;
+  }
+
+  startSampling(sequence: Sequence, { sampling, grammar }: PreparedRequest): Sampler {
+    return new AddonSampler(this.#own(sequence), sampling, this.#stateOf(grammar));
+  }
+
+  /** Calls that are made in one turn of the event loop share a batch. */
+  async step(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
+    return Promise.all(
+      items.map(async ({ sequence, tokens, sampler }): Promise<StepOutcome> => {
+        try {
+          if (sampler instanceof AddonSampler) {
+            const token = await sampler.next(tokens);
+            return {
+              kind: 'sampled',
+              tokens: token === undefined ? [] : [{ token }],
+              ended: token === undefined,
+            };
+          }
+          await this.#own(sequence).prefill(tokens);
+          return { kind: 'evaluated' };
+        } catch (error) {
+          return { kind: 'failed', error };
+        }
+      }),
+    );
+  }
+
+  interrupt(): void {
+    // node-llama-cpp ends no decode that has begun.
+  }
+
+  #own(sequence: Sequence): AddonSequence {
+    if (!(sequence instanceof AddonSequence)) throw new TypeError('a sequence of another driver');
+    return sequence;
+  }
+
+  #stateOf(grammar: Grammar | undefined): LlamaGrammarEvaluationState | undefined {
+    const state = grammar?.driver;
+    return state instanceof this.#library.LlamaGrammarEvaluationState ? state : undefined;
   }
 
   loseCalls(): void {
@@ -163,7 +217,7 @@ class AddonDriver implements Driver {
     if (refusal !== undefined) throw new RequestError('invalid_request', refusal);
     try {
       const grammar = await this.#llama.createGrammar({ grammar: text });
-      return { driver: new LlamaGrammarEvaluationState({ model: this.#model, grammar }) };
+      return { driver: new this.#library.LlamaGrammarEvaluationState({ model: this.#model, grammar }) };
     } catch (error) {
       throw new RequestError(
         'invalid_request',
@@ -212,30 +266,24 @@ class AddonSequence implements Sequence {
     await this.#sequence.evaluateWithoutGeneratingNewTokens(tokens.map(asToken));
   }
 
-  decode(tokens: readonly number[], sampling: ResolvedSampling, grammar: Grammar | undefined): Decoder {
-    const state = grammar?.driver;
-    const constrained = state instanceof LlamaGrammarEvaluationState;
-    const iterator = this.#sequence.evaluate(tokens.map(asToken), {
-      temperature: sampling.temperature,
-      topK: sampling.topK,
-      topP: sampling.topP,
-      minP: sampling.minP,
-      seed: sampling.seed,
-      ...(constrained ? { grammarEvaluationState: state } : {}),
-    });
-    return {
-      next: async () => {
-        const step = await (constrained ? this.#losable(iterator.next()) : iterator.next());
-        return step.done === true ? undefined : step.value;
-      },
-      end: async () => {
-        await iterator.return();
-      },
-    };
+  copyFrom(): boolean {
+    return false;
+  }
+
+  save(): Uint8Array | undefined {
+    return undefined;
+  }
+
+  load(): boolean {
+    return false;
+  }
+
+  evaluate(tokens: readonly number[], options: SequenceEvaluateOptions): AsyncGenerator<Token, void> {
+    return this.#sequence.evaluate(tokens.map(asToken), options);
   }
 
   /** `call`, or a failure once it is given up for lost. */
-  async #losable<Result>(call: Promise<Result>): Promise<Result> {
+  async losable<Result>(call: Promise<Result>): Promise<Result> {
     const lost = new Promise<never>((_, reject) => {
       this.#lose = () => {
         reject(
@@ -254,8 +302,48 @@ class AddonSequence implements Sequence {
   }
 }
 
-/** llama.cpp takes the largest seed to mean a random one. */
-const randomSeed = 0xff_ff_ff_ff;
+/** One generation of node-llama-cpp's, which evaluates by itself each token that it has given. */
+class AddonSampler implements Sampler {
+  readonly #sequence: AddonSequence;
+  readonly #options: SequenceEvaluateOptions;
+  readonly #constrained: boolean;
+  #iterator: AsyncGenerator<Token, void> | undefined;
+
+  constructor(
+    sequence: AddonSequence,
+    sampling: ResolvedSampling,
+    grammar: LlamaGrammarEvaluationState | undefined,
+  ) {
+    this.#sequence = sequence;
+    this.#constrained = grammar !== undefined;
+    this.#options = {
+      temperature: sampling.temperature,
+      topK: sampling.topK,
+      topP: sampling.topP,
+      minP: sampling.minP,
+      seed: sampling.seed,
+      ...(grammar === undefined ? {} : { grammarEvaluationState: grammar }),
+    };
+  }
+
+  /** The token after `tokens`, or undefined where the model has ended. */
+  async next(tokens: readonly number[]): Promise<number | undefined> {
+    this.#iterator ??= this.#sequence.evaluate(tokens, this.#options);
+    try {
+      const call = this.#iterator.next();
+      const step = await (this.#constrained ? this.#sequence.losable(call) : call);
+      return step.done === true ? undefined : step.value;
+    } catch (error) {
+      // A lost call never comes back, and neither would the end of its iterator.
+      this.#iterator = undefined;
+      throw error;
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#iterator?.return();
+  }
+}
 
 function chooseSeed(seed: number | undefined): number {
   if (seed === undefined) return randomInt(randomSeed);
@@ -279,9 +367,14 @@ class Complaints {
   }
 }
 
-function explainLoadFailure(error: unknown, complaints: Complaints, order: LoadOrder): LoadError {
+function explainLoadFailure(
+  error: unknown,
+  complaints: Complaints,
+  order: LoadOrder,
+  tooLittleMemory: Library['InsufficientMemoryError'],
+): LoadError {
   if (error instanceof LoadError) return error;
-  if (error instanceof InsufficientMemoryError) {
+  if (error instanceof tooLittleMemory) {
     return new LoadError(
       'insufficient_memory',
       `There is not enough free memory for this model with ${order.sequences} × ${order.contextSize} tokens of context. Use a smaller model, or fewer --active-permits.`,

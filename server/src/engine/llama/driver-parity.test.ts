@@ -1,0 +1,74 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { ModelSource } from '../../models/model-source.js';
+import { resolveModel } from '../../models/resolve-model.js';
+import { writeTinyGguf } from '../../models/testing/tiny-gguf.js';
+import { LlamaEngine } from './llama-engine.js';
+import { bundleTestWorker, collect, rawRequest, reaches } from './testing.js';
+import type { Collected, TestWorker } from './testing.js';
+import type { DriverName } from './worker/messages.js';
+
+/** The two drivers are two ways to the same library: with greedy sampling they write the same. */
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+
+let worker: TestWorker;
+let folder: string;
+
+beforeAll(async () => {
+  worker = await bundleTestWorker();
+  folder = await mkdtemp(path.join(os.tmpdir(), 'hearth-parity-'));
+});
+
+afterAll(async () => {
+  await worker.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Of fewer tokens than a piece of a prompt has: how a prompt is cut shows in the last digits of its state. */
+const prompts = [
+  'function add(a, b) {',
+  'class Point {\n  constructor(',
+  'import path from ',
+  '// Wärme, 温かい, ☀️\nconst',
+  'for (let index = 0; index < items.length; index += 1) {\n  const item = items[index];\n  if (item ===',
+];
+
+async function answers(source: ModelSource, driver: DriverName): Promise<readonly Collected[]> {
+  const engine = new LlamaEngine({ source, sequences: 2, workerPath: worker.path, driver });
+  engine.start();
+  try {
+    expect(await reaches(engine, 'ready', 'failed')).toEqual({ kind: 'ready' });
+    expect(engine.model?.driver).toBe(driver);
+    const never = new AbortController().signal;
+    const run = (prompt: string) => collect(engine.generate(rawRequest(prompt, { maxTokens: 60 }), never));
+    const alone: Collected[] = [];
+    for (const prompt of prompts) alone.push(await run(prompt));
+    // And two at a time, where what one does must not show in the other.
+    const together = await Promise.all(prompts.map(run));
+    return [...alone, ...together];
+  } finally {
+    await engine.stop();
+  }
+}
+
+const shown = (all: readonly Collected[]) =>
+  all.map(({ text, stopReason, usage }) => ({ text, stopReason, tokens: usage.completion_tokens }));
+
+test('given the pilot and greedy sampling, then both drivers write the same, alone and together', async () => {
+  const source = await resolveModel('pilot');
+  const ffi = shown(await answers(source, 'ffi'));
+  const addon = shown(await answers(source, 'addon'));
+  expect(ffi.every(({ text }) => text !== '')).toBe(true);
+  expect(ffi).toEqual(addon);
+  expect(ffi.slice(0, prompts.length)).toEqual(ffi.slice(prompts.length));
+});
+
+test('given random weights and greedy sampling, then both drivers write the same', async () => {
+  const file = path.join(folder, 'tiny.gguf');
+  await writeTinyGguf(file, { contextLength: 1024, printable: false });
+  const source = await resolveModel(file);
+  expect(shown(await answers(source, 'ffi'))).toEqual(shown(await answers(source, 'addon')));
+});

@@ -1,0 +1,356 @@
+import { randomInt } from 'node:crypto';
+import os from 'node:os';
+import type { ResolvedGeneration } from '@hearth/protocol';
+import { calibrateThreads } from '../calibrate.js';
+import type {
+  Driver,
+  DriverAbilities,
+  Embedder,
+  PreparedRequest,
+  Sampler,
+  SampledToken,
+  Sequence,
+  StepItem,
+  StepOutcome,
+} from '../driver.js';
+import { refuseGrammar } from '../grammar-guard.js';
+import { LoadError, mostThreads, randomSeed } from '../load.js';
+import type { LoadProgress } from '../load.js';
+import type { LoadOrder, LoadedInfo } from '../messages.js';
+import { PromptBuilder } from '../prompting/prompt-builder.js';
+import { RequestError } from '../request-error.js';
+import { refuseUnsupported } from '../unsupported.js';
+import type { SamplingPart } from '../unsupported.js';
+import { FfiContext } from './ffi-context.js';
+import type { BatchToken } from './ffi-context.js';
+import { checkGrammar } from './ffi-grammar.js';
+import { FfiModel } from './ffi-model.js';
+import { FfiSampler } from './ffi-sampler.js';
+import { FfiSequence } from './ffi-sequence.js';
+import { ffiVocabulary } from './ffi-vocabulary.js';
+import { findLibraries } from './find-libraries.js';
+import { explainLog } from './load-failure.js';
+import { captureLog, silence } from './log-capture.js';
+import { loadNative } from './native.js';
+import type { Native } from './native.js';
+import { testContext } from './self-test.js';
+import { Threadpool } from './threadpool.js';
+import { FfiUnavailable } from './unavailable.js';
+
+const samplingParts: readonly SamplingPart[] = [
+  'typical_p',
+  'repeat_penalty',
+  'presence_penalty',
+  'frequency_penalty',
+  'dry_multiplier',
+  'xtc_probability',
+  'mirostat',
+  'logit_bias',
+];
+/** Most tokens of one decode. */
+const batchSize = 512;
+/** Most tokens that are drafted ahead for one sequence. */
+const draftTokens = 8;
+/** How long a step waits for a token that is slow to choose, in milliseconds. */
+const patienceMs = 50;
+
+/**
+ * Loads a model through llama.cpp's C interface: the main driver.
+ *
+ * @throws FfiUnavailable where the other driver is to be taken.
+ * @throws LoadError where no driver could load this model.
+ */
+export async function loadFfiDriver(
+  order: LoadOrder,
+  report: (progress: LoadProgress) => void,
+): Promise<Driver> {
+  const native = await openNative();
+  const model = await loadModel(native, order, report);
+  report({ phase: 'kv_cache' });
+  const limit = Math.max(1, Math.min(order.threads ?? mostThreads, os.availableParallelism()));
+  const { result: context, lines } = await captureLog(native, () =>
+    FfiContext.open(model, {
+      sequences: order.sequences,
+      contextSize: order.contextSize,
+      batchSize,
+      outputs: Math.min(batchSize, order.sequences * (1 + draftTokens)),
+      threads: 1,
+    }),
+  );
+  if (context === undefined) {
+    throw new LoadError(
+      'insufficient_memory',
+      explainLog(lines) ??
+        `There is not enough free memory for this model with ${order.sequences} × ${order.contextSize} tokens of context. Use a smaller model, or fewer --active-permits.`,
+    );
+  }
+  const any = model.special('begin') ?? model.special('end') ?? 0;
+  const { aborts } = await testContext(context, any);
+  const pool = limit > 1 ? new Threadpool(native, limit) : undefined;
+  const driver = new FfiDriver(model, context, pool, order, aborts);
+  if (order.threads === undefined) await driver.calibrate(limit, any);
+  else driver.setThreads(limit);
+  return driver;
+}
+
+/** The library, bound and quiet, with its backends. */
+async function openNative(): Promise<Native> {
+  const libraries = await findLibraries(import.meta.url);
+  const koffi = await import('koffi').catch((error: unknown) => {
+    throw new FfiUnavailable('The package koffi could not be loaded.', { cause: error });
+  });
+  const native = loadNative(koffi.default, libraries);
+  silence(native);
+  native.initBackend();
+  native.loadBackends(libraries.folder);
+  if (native.countDevices() === 0) throw new FfiUnavailable('llama.cpp found no device to run on.');
+  return native;
+}
+
+async function loadModel(
+  native: Native,
+  order: LoadOrder,
+  report: (progress: LoadProgress) => void,
+): Promise<FfiModel> {
+  const { ffi } = native;
+  const prototype = ffi.pointer(ffi.proto('bool', ['float', 'void *']));
+  const progress = ffi.register((part: number) => {
+    report({ phase: 'mmap', progress: Math.min(1, Math.max(0, part)) });
+    return true;
+  }, prototype);
+  try {
+    const { result: pointer, lines } = await captureLog(native, () =>
+      native.loadModel(order.path, {
+        ...native.modelDefaults(),
+        n_gpu_layers: 0,
+        progress_callback: progress,
+      }),
+    );
+    if (pointer !== undefined) return new FfiModel(native, pointer);
+    throw new LoadError(
+      'model_load_failed',
+      explainLog(lines) ??
+        'The engine could not load the model file; it may be damaged or made for a newer engine. Try another file.',
+    );
+  } finally {
+    ffi.unregister(progress);
+  }
+}
+
+class FfiDriver implements Driver {
+  readonly sequences: readonly FfiSequence[];
+  readonly abilities: DriverAbilities;
+  readonly embedder: Embedder | undefined = undefined;
+  readonly #model: FfiModel;
+  readonly #context: FfiContext;
+  readonly #pool: Threadpool | undefined;
+  readonly #order: LoadOrder;
+  readonly #prompts: PromptBuilder;
+  #threads = 1;
+  /** What is to hold from the next step on; threads cannot be changed while one is in progress. */
+  #wantedThreads = 1;
+
+  constructor(
+    model: FfiModel,
+    context: FfiContext,
+    pool: Threadpool | undefined,
+    order: LoadOrder,
+    aborts: boolean,
+  ) {
+    this.#model = model;
+    this.#context = context;
+    this.#pool = pool;
+    this.#order = order;
+    this.#prompts = new PromptBuilder(ffiVocabulary(model));
+    this.abilities = { stepTokens: batchSize, interrupts: aborts, draftTokens };
+    this.sequences = Array.from({ length: order.sequences }, (_, id) => new FfiSequence(context, id));
+  }
+
+  get info(): LoadedInfo {
+    return {
+      contextSize: this.#order.contextSize,
+      infill: this.#prompts.infill,
+      threads: this.#wantedThreads,
+      driver: 'ffi',
+    };
+  }
+
+  async prepare(request: ResolvedGeneration): Promise<PreparedRequest> {
+    const { sampling, format } = request;
+    refuseUnsupported(request, samplingParts);
+    for (const { token } of sampling.logitBias) refuseUnknownToken(token, this.#model.vocabularySize);
+    const prompt = this.#prompts.build(request.input, {
+      contextSize: this.#order.contextSize,
+      maxTokens: sampling.maxTokens,
+      longestTokenBytes: this.#order.longestTokenBytes,
+    });
+    const grammar = format.kind === 'gbnf' ? format.grammar : undefined;
+    if (grammar !== undefined) {
+      const refusal = refuseGrammar(grammar);
+      if (refusal !== undefined) throw new RequestError('invalid_request', refusal);
+      checkGrammar(this.#model, grammar);
+    }
+    return {
+      tokens: prompt.tokens,
+      stopTokens: prompt.stopTokens,
+      stopTexts: [...sampling.stop, ...prompt.stopTexts],
+      sampling: { ...sampling, seed: chooseSeed(sampling.seed) },
+      grammar: grammar === undefined ? undefined : { driver: grammar },
+    };
+  }
+
+  countTokens(text: string): number {
+    return this.#model.tokenize(text).length;
+  }
+
+  detokenize(tokens: readonly number[]): string {
+    return this.#model.detokenize(tokens);
+  }
+
+  setThreads(count: number): void {
+    this.#wantedThreads = Math.max(1, Math.min(count, this.#pool?.threads ?? 1));
+  }
+
+  startSampling(sequence: Sequence, { tokens, sampling, grammar }: PreparedRequest): Sampler {
+    const text = typeof grammar?.driver === 'string' ? grammar.driver : undefined;
+    return new RequestSampler(new FfiSampler(this.#model, this.#context, sampling, tokens, text), sequence);
+  }
+
+  async step(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
+    this.#applyThreads();
+    const works = items.map((item) => ({ ...item, sequence: this.#own(item.sequence) }));
+    const batch: BatchToken[] = [];
+    const firsts = works.map(({ sequence, tokens, sampler, draft = [] }) => {
+      const start = sequence.tokens().length;
+      const wanted = tokens.length - 1;
+      const first = batch.length + wanted;
+      for (const [index, token] of [...tokens, ...draft].entries()) {
+        const output = sampler !== undefined && index >= wanted;
+        batch.push({ token, sequence: sequence.id, position: start + index, output });
+      }
+      return first;
+    });
+    const outcome = await this.#context.decode(batch);
+    if (outcome === 'aborted') return works.map(() => ({ kind: 'interrupted' }));
+    if (outcome === 'full') {
+      const error = new Error('the context has no room');
+      return works.map(() => ({ kind: 'failed', error }));
+    }
+    for (const { sequence, tokens, draft = [] } of works) sequence.append([...tokens, ...draft]);
+    return Promise.all(
+      works.map(async ({ sequence, sampler, draft = [] }, index): Promise<StepOutcome> => {
+        if (!(sampler instanceof RequestSampler)) return { kind: 'evaluated' };
+        const choosing = sampler.choose(firsts[index] ?? 0, draft, this.#model).then(
+          (sampled): StepOutcome => {
+            // What of the draft was wrong is forgotten again.
+            const wrong = draft.length - Math.max(0, sampled.kept);
+            if (wrong > 0) sequence.cut(sequence.tokens().length - wrong);
+            return { kind: 'sampled', tokens: sampled.tokens, ended: sampled.ended };
+          },
+          (error: unknown): StepOutcome => ({ kind: 'failed', error }),
+        );
+        return sampler.isSlow ? patiently(choosing) : choosing;
+      }),
+    );
+  }
+
+  interrupt(): void {
+    if (this.abilities.interrupts) this.#context.abort();
+  }
+
+  loseCalls(): void {
+    // No call of this driver gets lost: each has an answer, or is given up after a time.
+  }
+
+  /** Times a few steps at each width and keeps the fastest. */
+  async calibrate(most: number, token: number): Promise<void> {
+    const [sequence] = this.sequences;
+    if (sequence === undefined || most < 2) return;
+    const threads = await calibrateThreads(async (count) => {
+      this.setThreads(count);
+      if (sequence.tokens().length >= Math.min(64, this.#order.contextSize - 2)) sequence.cut(0);
+      const start = performance.now();
+      const [outcome] = await this.step([{ sequence, tokens: [token], sampler: undefined }]);
+      if (outcome?.kind !== 'evaluated') throw new FfiUnavailable('A step of the calibration did not work.');
+      return performance.now() - start;
+    }, most);
+    this.setThreads(threads);
+    sequence.cut(0);
+  }
+
+  #applyThreads(): void {
+    if (this.#threads === this.#wantedThreads) return;
+    this.#context.setThreads(this.#wantedThreads, this.#pool);
+    this.#threads = this.#wantedThreads;
+  }
+
+  #own(sequence: Sequence): FfiSequence {
+    const own = sequence instanceof FfiSequence ? this.sequences[sequence.id] : undefined;
+    if (own === undefined || own !== sequence) throw new TypeError('a sequence of another driver');
+    return own;
+  }
+}
+
+/** The sampler of a request, as the scheduler holds it. */
+class RequestSampler implements Sampler {
+  readonly sequence: Sequence;
+  readonly #sampler: FfiSampler;
+
+  constructor(sampler: FfiSampler, sequence: Sequence) {
+    this.#sampler = sampler;
+    this.sequence = sequence;
+  }
+
+  /** Whether choosing may take long. */
+  get isSlow(): boolean {
+    return this.#sampler.isSlow;
+  }
+
+  /**
+   * Chooses what follows each place as long as the draft was right.
+   *
+   * @param first The place of the last token before the draft.
+   */
+  async choose(
+    first: number,
+    draft: readonly number[],
+    model: FfiModel,
+  ): Promise<{ readonly tokens: readonly SampledToken[]; readonly kept: number; readonly ended: boolean }> {
+    const tokens: SampledToken[] = [];
+    for (let place = 0; place <= draft.length; place += 1) {
+      const sampled = await this.#sampler.sample(first + place);
+      if (model.isEnd(sampled.token)) return { tokens, kept: place, ended: true };
+      tokens.push(sampled);
+      if (sampled.token !== draft[place]) return { tokens, kept: place, ended: false };
+    }
+    return { tokens, kept: draft.length, ended: false };
+  }
+
+  async end(): Promise<void> {
+    this.#sampler.free();
+  }
+}
+
+/** `outcome`, or that it is pending where it takes too long for the others to wait. */
+async function patiently(outcome: Promise<StepOutcome>): Promise<StepOutcome> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<StepOutcome>((resolve) => {
+    timer = setTimeout(resolve, patienceMs, { kind: 'pending', outcome });
+  });
+  const first = await Promise.race([outcome, late]);
+  clearTimeout(timer);
+  return first;
+}
+
+function chooseSeed(seed: number | undefined): number {
+  if (seed === undefined) return randomInt(randomSeed);
+  return seed === randomSeed ? randomSeed - 1 : seed;
+}
+
+function refuseUnknownToken(token: number, vocabularySize: number): void {
+  if (token < vocabularySize) return;
+  throw new RequestError(
+    'invalid_request',
+    `logit_bias: this model's tokens are 0 to ${vocabularySize - 1}; there is no ${token}.`,
+  );
+}
