@@ -1,5 +1,6 @@
 import type { Event } from 'vscode';
 import type { Health, StreamInfo } from '@hearth/protocol';
+import type { RememberedOutcome } from './ghost-text/outcomes.js';
 import type { SidecarState } from './sidecar/state.js';
 import type { ViewRows } from './views/views.js';
 
@@ -19,4 +20,6 @@ export interface HearthExtensionApi {
   readonly streams: () => readonly StreamInfo[];
   /** What the views show now. */
   readonly rows: () => ViewRows;
+  /** What became of the triggers for ghost text in this window, newest last. */
+  readonly ghostText: () => readonly RememberedOutcome[];
 }

@@ -1,7 +1,7 @@
 import { EventEmitter, window, type ExtensionContext } from 'vscode';
 import type { HearthExtensionApi } from './api.js';
 import { registerCommands } from './commands/commands.js';
-import { ghostTextMiddleware } from './ghost-text/middleware.js';
+import { createGhostText, type GhostText } from './ghost-text/ghost-text.js';
 import { provideLanguageModel } from './language-model/provider.js';
 import { restartOnChange, sidecarArguments } from './settings.js';
 import { lazySession } from './sidecar/lazy-session.js';
@@ -29,11 +29,13 @@ export function createHearth(context: ExtensionContext): Hearth {
       return startSession(
         { script, arguments: sidecarArguments() },
         log,
-        ghostTextMiddleware(sidecar),
+        ghostText.middleware(),
         listener,
+        ghostText.told,
       );
     }),
   );
+  const ghostText: GhostText = createGhostText(sidecar);
   const changed = new EventEmitter<SidecarState>();
   let logged: SidecarState['kind'] | undefined;
   sidecar.events.on('state', (state) => {
@@ -41,12 +43,13 @@ export function createHearth(context: ExtensionContext): Hearth {
     logged = state.kind;
     changed.fire(state);
   });
-  const views = showViews(sidecar);
+  const views = showViews(sidecar, ghostText);
   context.subscriptions.push(
     log,
     changed,
     views.disposable,
-    showStatusBar(sidecar),
+    showStatusBar(sidecar, ghostText),
+    ghostText.disposable,
     tellFailures(sidecar, () => log.show(true)),
     registerCommands(sidecar, log),
     provideLanguageModel(sidecar, log),
@@ -61,6 +64,7 @@ export function createHearth(context: ExtensionContext): Hearth {
       health: sidecar.health,
       streams: sidecar.streams,
       rows: views.rows,
+      ghostText: ghostText.outcomes.all,
     },
     log: (message) => log.info(message),
     stop: sidecar.stop,

@@ -25,6 +25,7 @@ const outputBound = 4 * 1024 * 1024;
 /** The mock engine's knobs, as `--mock` takes them. */
 export interface Mock {
   readonly tokens?: readonly string[];
+  readonly document?: string;
   readonly token_delay_ms?: number;
   readonly mid_stream_drop_after?: number;
   readonly pre_stream_error?: 'not_ready' | 'invalid_request' | 'unavailable' | 'internal';

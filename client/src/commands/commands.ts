@@ -78,6 +78,7 @@ async function cancelStream(sidecar: Sidecar, row: Row | undefined): Promise<voi
 const actions: readonly (QuickPickItem & { readonly command: string })[] = [
   { command: 'hearth.ask', label: '$(comment) Ask…', description: 'stream an answer into a document' },
   { command: 'hearth.continueFromCursor', label: '$(edit) Continue From Cursor' },
+  { command: 'hearth.whyNoSuggestion', label: '$(question) Why No Suggestion?' },
   { command: 'hearth.showActivityLog', label: '$(pulse) Show Activity Log' },
   { command: 'hearth.showLog', label: '$(output) Show Log' },
   {

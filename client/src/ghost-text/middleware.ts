@@ -1,39 +1,71 @@
-import { InlineCompletionTriggerKind, workspace, type CancellationToken } from 'vscode';
+import {
+  InlineCompletionItem,
+  InlineCompletionTriggerKind,
+  Range,
+  type InlineCompletionList,
+  type Position,
+  type TextDocument,
+} from 'vscode';
+import type { GhostTextOutcome, GhostTextReason } from '@hearth/protocol';
 import type { Middleware } from 'vscode-languageclient/node';
-import type { Sidecar } from '../sidecar/sidecar.js';
-
-/** How long typing must pause before ghost text is asked for, in milliseconds. */
-const pauseMs = 75;
+import { lengthOf } from './long-documents.js';
+import { alongShown, type CursorNow, type ShownSuggestion } from './shown-suggestion.js';
 
 /**
- * Between the editor and the sidecar's ghost text: asks only where it is switched on and a model is ready, and
- * only once typing has paused. VS Code cancels `token` at the next keystroke, so that a stale question is never
- * even sent.
+ * Between the editor and the sidecar's ghost text: asks nothing where it is off, and nothing while what is shown still
+ * holds. All else is for the sidecar to decide: when to ask the engine, and what of its answer to show. VS Code cancels
+ * the question at the next keystroke.
+ *
+ * @param why the reason for asking nothing in a document; undefined: ask
+ * @param told what became of a trigger that the sidecar has not heard of
  */
-export function ghostTextMiddleware(sidecar: Sidecar): Pick<Middleware, 'provideInlineCompletionItems'> {
+export function inlineCompletions(
+  why: (document: TextDocument) => GhostTextReason | undefined,
+  told: (outcome: GhostTextOutcome) => void,
+): Pick<Middleware, 'provideInlineCompletionItems'> {
+  let shown: ShownSuggestion | undefined;
   return {
     provideInlineCompletionItems: async (document, position, context, token, next) => {
-      const settings = workspace.getConfiguration('hearth', document);
-      if (!settings.get<boolean>('inlineCompletions.enabled', true) || sidecar.state().kind !== 'ready')
+      const reason = why(document);
+      if (reason !== undefined) {
+        told({ kind: 'none', reason, ms: 0 });
         return null;
+      }
       const selected = context.selectedCompletionInfo;
-      if (selected !== undefined && !selected.range.end.isEqual(position)) return null;
-      const automatic = context.triggerKind === InlineCompletionTriggerKind.Automatic;
-      if (automatic && !(await paused(pauseMs, token))) return null;
-      return next(document, position, context, token);
+      if (selected !== undefined && !selected.range.end.isEqual(position)) {
+        told({ kind: 'none', reason: 'selection_conflict', ms: 0 });
+        return null;
+      }
+      const now = cursorAt(document, position);
+      const along = shown === undefined || selected !== undefined ? undefined : alongShown(shown, now);
+      const forMore = context.triggerKind === InlineCompletionTriggerKind.Invoke && along?.texts.length === 1;
+      if (along !== undefined && !forMore) {
+        shown = along;
+        const lines = along.texts[0]?.split('\n').length ?? 0;
+        told({ kind: 'shown', source: 'shown', ms: 0, lines });
+        return along.texts.map((text) => new InlineCompletionItem(text, new Range(position, position)));
+      }
+      const result = await next(document, position, context, token);
+      if (!token.isCancellationRequested && selected === undefined) shown = shownBy(result, now);
+      return result;
     },
   };
 }
 
-/** Resolves to true after `ms`, or to false as soon as `token` is cancelled. */
-async function paused(ms: number, token: CancellationToken): Promise<boolean> {
-  return new Promise((resolve) => {
-    const end = (whole: boolean): void => {
-      clearTimeout(timer);
-      listener.dispose();
-      resolve(whole);
-    };
-    const timer = setTimeout(() => end(true), ms);
-    const listener = token.onCancellationRequested(() => end(false));
-  });
+function cursorAt(document: TextDocument, position: Position): CursorNow {
+  return {
+    uri: document.uri.toString(),
+    offset: document.offsetAt(position),
+    length: lengthOf(document),
+    textSince: (offset) => document.getText(new Range(document.positionAt(offset), position)),
+  };
+}
+
+function shownBy(
+  result: InlineCompletionItem[] | InlineCompletionList | null | undefined,
+  { uri, offset, length }: CursorNow,
+): ShownSuggestion | undefined {
+  const items = Array.isArray(result) ? result : (result?.items ?? []);
+  const texts = items.flatMap(({ insertText }) => (typeof insertText === 'string' ? [insertText] : []));
+  return texts.length === 0 ? undefined : { uri, offset, length, texts };
 }

@@ -4,10 +4,12 @@ import {
   CountTokensRequest,
   DrainingNotification,
   GenerateRequestMessage,
+  GhostTextTold,
   HealthChanged,
   StreamsChanged,
   SubscribeRequest,
   type ActivityRecord,
+  type GhostTextOutcome,
   type Health,
   type StreamInfo,
 } from '@hearth/protocol';
@@ -57,6 +59,7 @@ export function startSession(
   log: LogOutputChannel,
   middleware: Middleware,
   listener: SessionListener,
+  onGhostText: (outcomes: readonly GhostTextOutcome[]) => void,
 ): SidecarSession {
   let message: string | undefined;
   const child = startChild(command, (line) => {
@@ -75,6 +78,7 @@ export function startSession(
     listener.onActivity(records, replayed);
     replayed = false;
   });
+  client.onNotification(GhostTextTold.type, ({ outcomes }) => onGhostText(outcomes));
   client.onNotification(DrainingNotification.type, () => {
     draining = true;
   });
@@ -82,6 +86,10 @@ export function startSession(
   const running = client
     .start()
     .then(() => client.sendRequest(SubscribeRequest.type, { channels: ['health', 'streams', 'activity'] }))
+    .then(() =>
+      // A daemon of an earlier build does not know this channel, and serves all the same.
+      client.sendRequest(SubscribeRequest.type, { channels: ['ghost_text'] }).catch(() => null),
+    )
     .catch((error: unknown) => {
       log.warn(`The connection to the sidecar could not be made: ${nameOf(error)}.`);
       child.kill();

@@ -75,11 +75,15 @@ export function fileSize(bytes: number): string {
   return `${value.toFixed(unit === 0 || value >= 100 ? 0 : 1)} ${units[unit] ?? ''}`;
 }
 
-/** The tooltip, as Markdown with command links. */
-export function statusTooltip(state: SidecarState, health: Health | undefined): string {
+/** The tooltip, as Markdown with command links. @param more paragraphs of other parts of the extension */
+export function statusTooltip(
+  state: SidecarState,
+  health: Health | undefined,
+  more: readonly string[] = [],
+): string {
   const parts = ['**Hearth** keeps one local model warm for this machine.', ...describeState(state)];
   if (health !== undefined) parts.push(admissionTable(health));
-  parts.push(links(state));
+  parts.push(...more, links(state));
   return parts.join('\n\n');
 }
 

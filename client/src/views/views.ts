@@ -1,5 +1,7 @@
 import { commands, Disposable, window, type QuickPickItem } from 'vscode';
 import type { ActivityLevel, ActivityRecord } from '@hearth/protocol';
+import type { GhostText } from '../ghost-text/ghost-text.js';
+import { outcomeRows } from '../ghost-text/outcome-rows.js';
 import { throttled } from '../throttled.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { activityRows, eventWords, filterWords, noFilter, type ActivityFilter } from './activity-rows.js';
@@ -24,7 +26,7 @@ export interface Views {
 const redrawMs = 200;
 
 /** The three views of the Hearth container, kept up to date. */
-export function showViews(sidecar: Sidecar): Views {
+export function showViews(sidecar: Sidecar, ghostText: GhostText): Views {
   const backends = new RowTree();
   const streams = new RowTree();
   const activity = new RowTree();
@@ -40,11 +42,16 @@ export function showViews(sidecar: Sidecar): Views {
     backends.update(backendRows(sidecar.health(), sidecar.state())),
   );
   const drawStreams = throttled(redrawMs, () => streams.update(streamRows(sidecar.streams())));
-  const drawActivity = throttled(redrawMs, () => activity.update(activityRows(sidecar.activity(), filter)));
+  const drawActivity = throttled(redrawMs, () => {
+    // What ghost text came to is no record of the log, so that a filter of records leaves it out.
+    const ghostRows = filter === noFilter ? outcomeRows(ghostText.outcomes.all()) : [];
+    activity.update([...ghostRows, ...activityRows(sidecar.activity(), filter)]);
+  });
   sidecar.events.on('health', drawBackends.call);
   sidecar.events.on('state', drawBackends.call);
   sidecar.events.on('streams', drawStreams.call);
   sidecar.events.on('activity', drawActivity.call);
+  ghostText.outcomes.events.on('changed', drawActivity.call);
 
   const setFilter = (next: ActivityFilter): void => {
     filter = next;
@@ -81,6 +88,7 @@ export function showViews(sidecar: Sidecar): Views {
       sidecar.events.off('state', drawBackends.call);
       sidecar.events.off('streams', drawStreams.call);
       sidecar.events.off('activity', drawActivity.call);
+      ghostText.outcomes.events.off('changed', drawActivity.call);
       parts.dispose();
     }),
   };

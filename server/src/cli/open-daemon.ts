@@ -89,6 +89,7 @@ async function makeLlamaEngine(backend: LlamaBackend, config: Config): Promise<E
 
 function makeMockEngine(mock: MockConfig): Engine {
   return new MockEngine({
+    document: mock.document,
     midStreamDropAfter: mock.mid_stream_drop_after,
     preStreamError: mock.pre_stream_error,
     ...(mock.tokens === undefined ? {} : { tokens: mock.tokens }),

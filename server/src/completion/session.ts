@@ -58,10 +58,12 @@ export interface SessionOptions {
 /** What is being prepared, or will be once a suggestion has been shown for a moment. */
 interface Ahead {
   readonly place: Place;
+  /** Whether it is waiting to begin, or runs. */
+  readonly isAlive: () => boolean;
   /** Ends it, in whatever stage. */
   readonly stop: () => void;
-  /** Ends it unless it runs already. */
-  readonly postpone: () => void;
+  /** Takes in a change of the document: typing along what is shown puts off the beginning, anything else ends it. */
+  readonly changed: (offset: number, removed: number, inserted: string) => void;
 }
 
 /** How long a generation goes on that nobody waits for: the next keystroke may want it. */
@@ -235,27 +237,18 @@ export function createCompletionSession(
   /** Prepares what follows a suggestion, once it has been shown for a moment, for when it is accepted. */
   function prepare(trigger: Trigger, place: Place, text: string): void {
     const next = typedAt(place, text);
-    if (ahead?.place.uri === next.uri && ahead.place.before === next.before) return;
+    if (ahead?.isAlive() === true && ahead.place.uri === next.uri && ahead.place.before === next.before)
+      return;
     ahead?.stop();
     ahead = undefined;
     if (cache.find(next) !== undefined) return;
-    const stop = new AbortController();
+    let timer = new AbortController();
     let stream: EngineStream | undefined;
-    const mine: Ahead = {
-      place: next,
-      stop: () => {
-        stop.abort();
-        stream?.abort();
-      },
-      postpone: () => {
-        if (stream === undefined) mine.stop();
-        if (stream?.isRunning() !== true && ahead === mine) ahead = undefined;
-      },
-    };
-    ahead = mine;
-    void pause(aheadAfterMs, stop.signal).then(() => {
+    let awaited = text;
+    let cursor = trigger.offset;
+    const begin = (): void => {
       const ability = abilityOf(daemon.health());
-      if (stop.signal.aborted || ability.kind === 'none') return;
+      if (ability.kind === 'none' || disposed.signal.aborted) return;
       const { permitsInUse, activePermits, queued } = daemon.health().admission;
       // Only with what nobody else wants.
       if (queued > 0 || permitsInUse >= activePermits) return;
@@ -264,14 +257,38 @@ export function createCompletionSession(
       const started = startStream(
         daemon,
         { ...request(ability, next, shape, 0), ...key },
-        { ...streamOptions(next, shape, trigger.offset), awaited: text },
+        { ...streamOptions(next, shape, cursor), awaited },
       );
       stream = started;
       streams.set(next.uri, started);
       void started.ended.then((end) => {
         if (end.kind === 'text') cache.put(next, settle(end.text, next, shape), true);
       });
-    });
+    };
+    const arm = (): void => {
+      const { signal } = timer;
+      void pause(aheadAfterMs, signal).then(() => {
+        if (!signal.aborted) begin();
+      });
+    };
+    ahead = {
+      place: next,
+      isAlive: () => (stream === undefined ? !timer.signal.aborted : stream.isRunning()),
+      stop: () => {
+        timer.abort();
+        stream?.abort();
+      },
+      changed: (offset, removed, inserted) => {
+        if (stream !== undefined) return;
+        timer.abort();
+        if (offset !== cursor || removed > 0 || !awaited.startsWith(inserted) || awaited === inserted) return;
+        cursor += inserted.length;
+        awaited = awaited.slice(inserted.length);
+        timer = new AbortController();
+        arm();
+      },
+    };
+    arm();
   }
 
   return {
@@ -283,7 +300,7 @@ export function createCompletionSession(
       if (inserted.length > 0 && inserted.length <= 2 && removed === 0) debounce.typed(now());
       recent.changed(uri, offset);
       streams.get(uri)?.changed(offset, removed, inserted);
-      if (ahead?.place.uri === uri) ahead.postpone();
+      if (ahead?.place.uri === uri) ahead.changed(offset, removed, inserted);
     },
     closed: (uri) => {
       recent.closed(uri);

@@ -22,6 +22,7 @@ const contextSize = z.int().min(64).max(1_048_576);
 
 const mockKnobs = {
   tokens: z.array(z.string()).optional(),
+  document: z.string().max(1_048_576).optional(),
   token_delay_ms: z.number().min(0).optional(),
   mid_stream_drop_after: z.int().min(0).optional(),
   pre_stream_error: z.enum(['not_ready', 'invalid_request', 'unavailable', 'internal']).optional(),

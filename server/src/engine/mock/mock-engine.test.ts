@@ -71,3 +71,34 @@ describe('row 78: the knobs of the mock engine', () => {
     expect((await next).value).toMatchObject({ kind: 'done', stopReason: 'cancelled' });
   });
 });
+
+describe('a mock engine that knows a document by heart', () => {
+  const document = 'function add(a, b) {\n  return a + b;\n}\n\nfunction sub(a, b) {\n  return a - b;\n}\n';
+  const said = async (
+    prompt: string,
+    suffix?: string,
+    stop: readonly string[] = [],
+    seed = 0,
+  ): Promise<string> => {
+    const asked = parseGenerateRequest({ prompt, stop, seed, ...(suffix === undefined ? {} : { suffix }) });
+    const engine = ready({ document });
+    let text = '';
+    for await (const chunk of engine.generate(resolveGeneration(asked), never)) {
+      if (chunk.kind === 'token') text += chunk.text;
+    }
+    return text;
+  };
+
+  it('continues where the longest end of the prompt stands', async () => {
+    expect(await said('function sub(a, b) {\n  return ', undefined, ['\n'])).toBe('a - b;');
+    expect(await said('something else')).toBe('');
+  });
+
+  it('goes as far as the suffix', async () => {
+    expect(await said('function add(a, b) {\n', '}\n\nfunction sub')).toBe('  return a + b;\n');
+  });
+
+  it('has another answer for another seed where less of the prompt stands in more places', async () => {
+    expect(await said('add(a, b) {\n  return ', undefined, ['\n'], 1)).toBe('a - b;');
+  });
+});

@@ -8,11 +8,14 @@ import {
   EngineFailure,
   type EngineFailureKind,
 } from '../engine.js';
+import { continuation } from './known-document.js';
 
 /** The knobs of the mock engine (row 78). */
 export interface MockOptions {
   /** @default ["mock-response"] */
   readonly tokens: readonly string[];
+  /** A text that it knows by heart: it continues a prompt whose end stands there, in place of `tokens`. */
+  readonly document: string | undefined;
   /** Milliseconds before each token. @default 0 */
   readonly tokenDelayMs: number;
   /** The stream breaks off after so many tokens, without an end. */
@@ -28,6 +31,7 @@ export interface MockOptions {
 
 export const defaultMockOptions: MockOptions = {
   tokens: ['mock-response'],
+  document: undefined,
   tokenDelayMs: 0,
   midStreamDropAfter: undefined,
   preStreamError: undefined,
@@ -99,7 +103,11 @@ export class MockEngine implements Engine {
 
   async *generate(request: ResolvedGeneration, signal: AbortSignal): AsyncIterable<EngineChunk> {
     this.#generateCalls += 1;
-    const { preStreamError, midStreamDropAfter, tokens } = this.#options;
+    const { preStreamError, midStreamDropAfter, document } = this.#options;
+    const tokens =
+      document === undefined
+        ? this.#options.tokens
+        : continuation(document, request.input, request.sampling.stop, request.sampling.seed ?? 0);
     if (this.#state.kind !== 'ready') throw new EngineFailure('not_ready', 'the mock engine is not ready');
     if (preStreamError !== undefined)
       throw new EngineFailure(preStreamError, `mock failure: ${preStreamError}`);
