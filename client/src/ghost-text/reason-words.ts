@@ -1,5 +1,6 @@
+import type {
+  ghostTextReasons} from '@hearth/protocol';
 import {
-  ghostTextReasons,
   type GhostTextOutcome,
   type GhostTextReason,
   type GhostTextRule,
