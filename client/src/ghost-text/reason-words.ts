@@ -1,10 +1,5 @@
-import type {
-  ghostTextReasons} from '@hearth/protocol';
-import {
-  type GhostTextOutcome,
-  type GhostTextReason,
-  type GhostTextRule,
-} from '@hearth/protocol';
+import type { ghostTextReasons } from '@hearth/protocol';
+import { type GhostTextOutcome, type GhostTextReason, type GhostTextRule } from '@hearth/protocol';
 
 /** What a reason means for a person: in a few words, and in a sentence that says what can be done. */
 export interface ReasonWords {
