@@ -69,6 +69,13 @@ export interface Health {
   readonly problem?: string;
   /** Absent until the inference socket is bound. */
   readonly socketPath?: string;
+  /** Where HTTP is served; absent where it is not. */
+  readonly gateway?: {
+    /** Such as `http://127.0.0.1:47322`. */
+    readonly url: string;
+    /** Holds the token that clients show; absent where it came from the environment. */
+    readonly tokenFile?: string;
+  };
   readonly adminSocketPath: string;
   readonly logPath: string;
   /** The system's code for why records do not reach the activity log; absent while they do. */

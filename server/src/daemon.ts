@@ -24,6 +24,7 @@ import { connectionBudget } from './connections/connection-budget.js';
 import { type Connection, ConnectionSupervisor, type Service } from './connections/supervisor.js';
 import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from './daemon-api.js';
 import { serveAdmin } from './endpoints/admin/admin-endpoint.js';
+import { openGateway } from './endpoints/http/open-gateway.js';
 import { serveInference } from './endpoints/ndjson/inference-connection.js';
 import { type RpcConnection, serveRpc } from './endpoints/rpc/serve-rpc.js';
 import type { Engine } from './engine/engine.js';
@@ -56,6 +57,8 @@ export interface DaemonParts {
   readonly engines: readonly Engine[];
   /** The TCP key, read from the environment by name; undefined: none is asked for. */
   readonly tcpKey: string | undefined;
+  /** What HTTP clients show, read from the environment by name; undefined: one is made. */
+  readonly httpToken: string | undefined;
 }
 
 /** Something that listens. */
@@ -93,6 +96,7 @@ export class Daemon implements DaemonApi {
   #secret: Buffer | undefined;
   #inferenceBound = false;
   #tcp: string | undefined;
+  #gateway: Health['gateway'];
   #stopped: Promise<void> | undefined;
   readonly #ended: { readonly promise: Promise<void>; readonly resolve: () => void };
 
@@ -210,6 +214,7 @@ export class Daemon implements DaemonApi {
       pid: process.pid,
       uptimeMs: Math.round(performance.now() - this.#startedAt),
       ...(this.#inferenceBound ? { socketPath: paths.inference } : {}),
+      ...(this.#gateway === undefined ? {} : { gateway: this.#gateway }),
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
       adminSocketPath: paths.admin,
       logPath: log.path,
@@ -331,6 +336,7 @@ export class Daemon implements DaemonApi {
       const { host, family, port } = tcp.address;
       this.#tcp = family === 6 ? `[${host}]:${String(port)}` : `${host}:${String(port)}`;
     }
+    await this.#openGateway();
     // The frame comes before the socket (row 49).
     this.#board.publish(this.#readyFrame());
     const unix = await bindSocket({
@@ -344,6 +350,24 @@ export class Daemon implements DaemonApi {
     });
     this.#keep(unix);
     this.#inferenceBound = true;
+  }
+
+  async #openGateway(): Promise<void> {
+    const { config, paths, httpToken } = this.#parts;
+    if (config.http === undefined) return;
+    const gateway = await openGateway({
+      daemon: this,
+      config: config.http,
+      directory: paths.directory,
+      token: httpToken,
+      writeTimeoutMs: config.write_timeout_secs * 1000,
+      connections: config.limits.connections,
+      graceMs: config.drain_timeout_secs * 1000 + goodbyeMs,
+      record: this.#record,
+      onExchange: (done) => this.#connections.adopt('inference', { done }),
+    });
+    this.#gateway = gateway.described;
+    this.#keep(gateway);
   }
 
   /** Keeps what listens, to close it at the end; at once where the end has come meanwhile. @throws NotReadyError */

@@ -1,4 +1,5 @@
 import { type Config, configFromEnvironment, defaultFileContent, resolveConfig } from '../config/config.js';
+import { withHttpFlags } from '../config/http-config.js';
 import { parseJson, readConfigFile, writeDefaultFile } from '../config/config-file.js';
 import type { DaemonFlags } from './program.js';
 
@@ -8,11 +9,13 @@ import type { DaemonFlags } from './program.js';
  * @throws StartupError `config` that names everything that is wrong.
  */
 export function daemonConfig(flags: DaemonFlags, env: NodeJS.ProcessEnv): Config {
-  const { config: file, mock, ...rest } = flags;
+  const { config: file, mock, http, httpAllowRemote, ...rest } = flags;
+  const fromFile = readConfigFile(file, env) ?? {};
   const fromFlags: Record<string, unknown> = {};
   for (const [flag, value] of Object.entries(rest)) fromFlags[toSnakeCase(flag)] = value;
   if (mock !== undefined) fromFlags['mock'] = parseJson(mock, '--mock');
-  return resolveConfig(fromFlags, configFromEnvironment(env), readConfigFile(file, env) ?? {});
+  fromFlags['http'] = withHttpFlags(fromFile['http'], http, httpAllowRemote);
+  return resolveConfig(fromFlags, configFromEnvironment(env), fromFile);
 }
 
 /** Writes the default configuration file at the first start of a daemon (row 85). */

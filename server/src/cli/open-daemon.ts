@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { BackendConfig, Config, MockConfig } from '../config/config.js';
+import { defaultTokenVariable } from '../config/http-config.js';
 import { Daemon } from '../daemon.js';
 import type { Engine } from '../engine/engine.js';
 import { MockEngine } from '../engine/mock/mock-engine.js';
@@ -23,6 +24,7 @@ export async function makeDaemon(config: Config, paths: RuntimePaths, lock: Kern
     log: createActivityLog({ directory: resolveLogDirectory(config.log_dir, process.env) }),
     engines: await makeEngines(config),
     tcpKey: readTcpKey(config),
+    httpToken: readHttpToken(config),
   });
 }
 
@@ -101,13 +103,19 @@ function makeMockEngine(mock: MockConfig): Engine {
 
 /** The configuration names an environment variable; it never holds the key itself (row 83). */
 function readTcpKey(config: Config): string | undefined {
-  if (config.tcp_key_env === undefined) return undefined;
-  const key = process.env[config.tcp_key_env];
-  if (key === undefined || key === '') {
-    throw new StartupError(
-      'config',
-      `configuration: tcp_key_env: the variable ${config.tcp_key_env} is not set`,
-    );
-  }
-  return key;
+  return config.tcp_key_env === undefined ? undefined : readSecret('tcp_key_env', config.tcp_key_env);
+}
+
+/** The gateway's token where somebody chose one; undefined: it makes its own. */
+function readHttpToken({ http }: Config): string | undefined {
+  if (http === undefined) return undefined;
+  if (http.token_env !== undefined) return readSecret('http.token_env', http.token_env);
+  const token = process.env[defaultTokenVariable];
+  return token === '' ? undefined : token;
+}
+
+function readSecret(key: string, variable: string): string {
+  const secret = process.env[variable];
+  if (secret !== undefined && secret !== '') return secret;
+  throw new StartupError('config', `configuration: ${key}: the variable ${variable} is not set`);
 }

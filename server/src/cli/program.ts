@@ -129,6 +129,8 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
 export interface DaemonFlags {
   readonly config?: string;
   readonly mock?: string;
+  readonly http?: string | boolean;
+  readonly httpAllowRemote?: boolean;
   readonly [flag: string]: unknown;
 }
 
@@ -167,6 +169,11 @@ function daemonCommand(program: Command, name: string, description: string): Com
     .option('--tcp <host:port>', 'serve the inference protocol on loopback TCP too; port 0: any free one')
     .option('--tcp-key-env <name>', 'environment variable that holds the key which TCP clients must show')
     .option('--tcp-allow-remote', 'let --tcp listen on an address that other machines reach; needs a key')
+    .option(
+      '--http [host:port]',
+      'serve OpenAI, Anthropic and Ollama clients by HTTP (default: 127.0.0.1:47322)',
+    )
+    .option('--http-allow-remote', 'let --http listen on an address that other machines reach')
     .option('--active-permits <n>', 'requests that run at once (default: 1)', looseNumber)
     .option('--queue-depth <n>', 'requests that wait behind them (default: 10)', looseNumber)
     .option(

@@ -37,6 +37,11 @@ export async function serve(flags: DaemonFlags): Promise<ExitCode> {
   process.stdout.write(`hearth: ready\nhearth: inference socket ${paths.inference}\n`);
   const { tcpAddress } = daemon;
   if (tcpAddress !== undefined) process.stdout.write(`hearth: inference tcp ${tcpAddress}\n`);
+  const { gateway } = daemon.health();
+  if (gateway !== undefined) {
+    const where = gateway.tokenFile === undefined ? 'the environment' : gateway.tokenFile;
+    process.stdout.write(`hearth: http ${gateway.url} (token in ${where})\n`);
+  }
   await Promise.race([stopped.done, daemon.stopped]);
   return exitCodes.ok;
 }

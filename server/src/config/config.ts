@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { StartupError } from '../lock/startup-error.js';
 import type { ConfigInput } from './config-file.js';
+import { httpConfigSchema } from './http-config.js';
 import { limitsConfigSchema } from './limits-config.js';
 import { remoteBackendSchema } from './remote-backend.js';
 
@@ -69,6 +70,8 @@ export const configSchema = z.strictObject({
   tcp: name.optional(),
   tcp_key_env: name.optional(),
   tcp_allow_remote: z.boolean().default(false),
+  /** HTTP for clients of other APIs; undefined: off. */
+  http: httpConfigSchema.optional(),
   active_permits: z.int().min(1).max(64).default(1),
   /** 0: nobody waits. */
   queue_depth: z.int().min(0).max(4096).default(10),

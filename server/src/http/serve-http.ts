@@ -35,7 +35,7 @@ export interface ServeHttpOptions extends ReachGuard {
   readonly guard: Guard;
   readonly handler: HttpHandler;
   /** The body of an error answer. Default: `{"error": message}`. */
-  readonly errorBody?: (error: HttpError) => unknown;
+  readonly errorBody?: (error: HttpError, request: IncomingMessage) => unknown;
   readonly limits?: Partial<HttpLimits>;
   /** A handler failed in a way of ours. The client gets a 500 that says nothing of it. */
   readonly onFault?: (error: unknown) => void;
@@ -143,7 +143,7 @@ function sendError(
     response.destroy();
     return;
   }
-  const body = JSON.stringify(errorBody(error));
+  const body = JSON.stringify(errorBody(error, response.req));
   response.writeHead(error.status, {
     ...error.headers,
     ...jsonHead(body),

@@ -1,0 +1,12 @@
+import type { HttpError } from '../../http/http-error.js';
+import type { ApiRoute } from './exchange.js';
+import { openAiError } from './openai/error-body.js';
+import { openAiRoutes } from './openai/routes.js';
+
+/** Every route of every API. */
+export const routes: readonly ApiRoute[] = [...openAiRoutes];
+
+/** How the API to which `path` belongs writes an error. */
+export function errorBodyFor(_path: string): (error: HttpError) => unknown {
+  return openAiError;
+}
