@@ -1,0 +1,276 @@
+import OpenAI from 'openai';
+import { afterEach, describe, expect, test } from 'vitest';
+import { hearthScope } from '../support/daemon.js';
+import { ask, type GatewayUnderTest, serveGateway, serveGatewayBefore } from '../support/gateway.js';
+import { completions, json, type Seen, UpstreamServer } from '../support/upstream.js';
+
+/** OpenAI's own client before the gateway of a real daemon. */
+const hearth = hearthScope('test');
+let servers: UpstreamServer[] = [];
+
+afterEach(async () => {
+  const ended = servers;
+  servers = [];
+  await Promise.all(ended.map((server) => server.close()));
+});
+
+async function upstream(...args: Parameters<typeof UpstreamServer.listen>): Promise<UpstreamServer> {
+  const server = await UpstreamServer.listen(...args);
+  servers.push(server);
+  return server;
+}
+
+function client({ url, token }: GatewayUnderTest): OpenAI {
+  return new OpenAI({ baseURL: `${url}/v1`, apiKey: token, maxRetries: 0 });
+}
+
+const hello = { model: 'default', messages: [{ role: 'user' as const, content: 'hello' }] };
+
+describe('chat completions', () => {
+  test('row 169: one that is not streamed, with usage and why it ended', async () => {
+    const openai = client(await serveGateway(hearth, { mock: { tokens: ['Hel', 'lo', '!'] } }));
+    const answer = await openai.chat.completions.create(hello);
+    expect(answer).toMatchObject({
+      object: 'chat.completion',
+      model: 'mock',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'Hello!' }, finish_reason: 'stop' }],
+      usage: { completion_tokens: 3 },
+    });
+    const cut = await openai.chat.completions.create({ ...hello, max_completion_tokens: 2 });
+    expect(cut.choices[0]).toMatchObject({ message: { content: 'Hello' }, finish_reason: 'length' });
+  });
+
+  test('row 169: one that is streamed, with a usage chunk where it is asked for', async () => {
+    const openai = client(await serveGateway(hearth, { mock: { tokens: ['Hel', 'lo', '"\n'] } }));
+    const stream = await openai.chat.completions.create({
+      ...hello,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    const chunks = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    expect(chunks.map((chunk) => chunk.choices[0]?.delta.content)).toEqual([
+      ...['', 'Hel', 'lo', '"\n', undefined, undefined],
+    ]);
+    expect(chunks[0]?.choices[0]?.delta.role).toBe('assistant');
+    expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop');
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 3, total_tokens: 3 } });
+    expect(new Set(chunks.map(({ id }) => id)).size).toBe(1);
+
+    const helper = openai.chat.completions.stream(hello);
+    expect(await helper.finalContent()).toBe('Hello"\n');
+  });
+
+  test('n choices come with their own indexes, streamed or not', async () => {
+    const openai = client(
+      await serveGateway(hearth, { mock: { tokens: ['a', 'b'] }, args: ['--active-permits', '2'] }),
+    );
+    const answer = await openai.chat.completions.create({ ...hello, n: 3, seed: -1 });
+    expect(answer.choices.map(({ index, message }) => [index, message.content])).toEqual([
+      ...[
+        [0, 'ab'],
+        [1, 'ab'],
+        [2, 'ab'],
+      ],
+    ]);
+    expect(answer.usage?.completion_tokens).toBe(6);
+    const texts = ['', '', ''];
+    for await (const { choices } of await openai.chat.completions.create({ ...hello, n: 3, stream: true })) {
+      for (const { index, delta } of choices) texts[index] += delta.content ?? '';
+    }
+    expect(texts).toEqual(['ab', 'ab', 'ab']);
+  });
+
+  test('row 169: tools, results of tools and reasoning go there and back', async () => {
+    const server = await upstream(callsATool);
+    const gateway = await serveGatewayBefore(hearth, server);
+    const openai = client(gateway);
+    const request = {
+      model: 'remote-model',
+      messages: [
+        { role: 'developer', content: 'be brief' },
+        { role: 'user', content: [{ type: 'text', text: 'weather?' }] },
+        {
+          role: 'assistant',
+          content: null,
+          tool_calls: [
+            { id: 'c0', type: 'function', function: { name: 'weather', arguments: '{"city":"Rome"}' } },
+          ],
+        },
+        { role: 'tool', tool_call_id: 'c0', content: 'sunny' },
+        { role: 'user', content: 'and in Oslo?' },
+      ],
+      tools: [
+        {
+          type: 'function',
+          function: {
+            name: 'weather',
+            description: 'tells the weather',
+            parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+          },
+        },
+      ],
+      tool_choice: 'required',
+      parallel_tool_calls: false,
+      stop: 'END',
+      seed: 7,
+    } satisfies OpenAI.ChatCompletionCreateParamsNonStreaming;
+
+    const answer = await openai.chat.completions.create(request);
+    expect(answer.choices[0]).toMatchObject({
+      message: {
+        content: null,
+        reasoning_content: 'hmm',
+        tool_calls: [
+          { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
+        ],
+      },
+      finish_reason: 'tool_calls',
+    });
+    const [asked] = server.asked('/v1/chat/completions');
+    expect(JSON.parse(String(asked?.body))).toMatchObject({
+      messages: [
+        { role: 'system', content: 'be brief' },
+        { role: 'user', content: 'weather?' },
+        {
+          role: 'assistant',
+          tool_calls: [{ id: 'c0', function: { name: 'weather', arguments: '{"city":"Rome"}' } }],
+        },
+        { role: 'tool', tool_call_id: 'c0', content: 'sunny' },
+        { role: 'user', content: 'and in Oslo?' },
+      ],
+      tools: [{ type: 'function', function: { name: 'weather' } }],
+      tool_choice: 'required',
+      parallel_tool_calls: false,
+      stop: ['END'],
+      seed: 7,
+    });
+
+    const deltas = [];
+    for await (const chunk of await openai.chat.completions.create({ ...request, stream: true })) {
+      deltas.push(chunk.choices[0]?.delta);
+    }
+    expect(deltas).toContainEqual(expect.objectContaining({ reasoning_content: 'hmm' }));
+    expect(deltas).toContainEqual(
+      expect.objectContaining({
+        tool_calls: [
+          {
+            index: 0,
+            id: 'call_1',
+            type: 'function',
+            function: { name: 'weather', arguments: '{"city":"Oslo"}' },
+          },
+        ],
+      }),
+    );
+  });
+
+  test('row 169: a JSON schema for the answer reaches the engine', async () => {
+    const server = await upstream(completions(['{"a":', '1}']));
+    const openai = client(await serveGatewayBefore(hearth, server));
+    const schema = { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] };
+    const answer = await openai.chat.completions.create({
+      ...hello,
+      response_format: { type: 'json_schema', json_schema: { name: 'thing', schema, strict: true } },
+    });
+    expect(JSON.parse(answer.choices[0]?.message.content ?? '')).toEqual({ a: 1 });
+    const [asked] = server.asked('/v1/chat/completions');
+    expect(JSON.parse(String(asked?.body))).toMatchObject({
+      response_format: { type: 'json_schema', json_schema: { schema } },
+    });
+  });
+});
+
+describe('errors in OpenAI’s shape', () => {
+  test('row 169: a parameter that is not supported is refused by name, and null counts as absent', async () => {
+    const openai = client(await serveGateway(hearth));
+    const refused = async (extra: object) =>
+      openai.chat.completions.create({ ...hello, ...extra }).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+    expect(await refused({ audio: { voice: 'alloy' } })).toMatchObject({
+      status: 400,
+      param: 'audio',
+      code: 'unsupported_parameter',
+      type: 'invalid_request_error',
+    });
+    expect(await refused({ store: true })).toMatchObject({ status: 400, param: 'store' });
+    expect(await refused({ temperature: 'hot' })).toMatchObject({ status: 400, param: 'temperature' });
+    expect(await refused({ messages: [] })).toMatchObject({ status: 400, param: 'messages' });
+    expect(await refused({ model: 'gpt-none' })).toMatchObject({ status: 404, code: 'model_not_found' });
+    expect(await refused({ stop: null, tools: null, user: 'me', store: false })).toBeUndefined();
+  });
+
+  test('row 170: an image elsewhere is refused, whatever the address', async () => {
+    const openai = client(await serveGateway(hearth));
+    for (const url of [
+      'http://127.0.0.1:1/x.png',
+      'https://example.invalid/x.png',
+      'file:///etc/passwd',
+      'x',
+    ]) {
+      const content = [{ type: 'image_url' as const, image_url: { url } }];
+      const request = openai.chat.completions.create({ ...hello, messages: [{ role: 'user', content }] });
+      await expect(request).rejects.toMatchObject({
+        status: 400,
+        param: 'messages.0.content.0.image_url.url',
+      });
+    }
+  });
+
+  test('a full queue is 503 with the computed time to wait', async () => {
+    const gateway = await serveGateway(hearth, {
+      mock: { tokens: ['a', 'b', 'c', 'd'], token_delay_ms: 50 },
+      args: ['--queue-depth', '0'],
+    });
+    await ask(gateway, '/v1/chat/completions', hello).then((response) => response.text());
+    const running = await ask(gateway, '/v1/chat/completions', { ...hello, stream: true });
+    const refused = await ask(gateway, '/v1/chat/completions', hello);
+    expect(refused.status).toBe(503);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect(Number(refused.headers.get('retry-after-ms'))).toBeGreaterThan(0);
+    expect(await refused.json()).toMatchObject({ error: { code: 'queue_full', type: 'server_error' } });
+    expect(await running.text()).toContain('[DONE]');
+  });
+
+  test('a failure in mid-stream is told within the stream, without [DONE]', async () => {
+    const gateway = await serveGateway(hearth, {
+      mock: { tokens: ['a', 'b', 'c'], mid_stream_drop_after: 2 },
+    });
+    const text = await (await ask(gateway, '/v1/chat/completions', { ...hello, stream: true })).text();
+    expect(text).toContain('"error":{');
+    expect(text).not.toContain('[DONE]');
+    const stream = await client(gateway).chat.completions.create({ ...hello, stream: true });
+    const all = async () => {
+      for await (const _chunk of stream) continue;
+    };
+    await expect(all()).rejects.toMatchObject({ code: 'backend_unavailable' });
+  });
+});
+
+describe('models', () => {
+  test('row 169: lists models, finds one, and says where there is none', async () => {
+    const openai = client(await serveGateway(hearth));
+    const models = [];
+    for await (const model of openai.models.list()) models.push(model.id);
+    expect(models).toEqual(['mock']);
+    expect(await openai.models.retrieve('mock')).toMatchObject({ id: 'mock', object: 'model' });
+    await expect(openai.models.retrieve('other')).rejects.toMatchObject({ status: 404 });
+  });
+});
+
+function callsATool(response: Parameters<typeof json>[0], { path }: Seen): void {
+  if (path === '/v1/models') {
+    json(response, 200, { object: 'list', data: [{ id: 'remote-model', object: 'model' }] });
+    return;
+  }
+  const event = (delta: object, finish: string | null = null): string =>
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+  response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+  response.write(event({ reasoning_content: 'hmm' }));
+  const call = { index: 0, id: 'call_1', function: { name: 'weather', arguments: '{"city":' } };
+  response.write(event({ tool_calls: [call] }));
+  response.write(event({ tool_calls: [{ index: 0, function: { arguments: '"Oslo"}' } }] }));
+  response.end(`${event({}, 'tool_calls')}data: [DONE]\n\n`);
+}
