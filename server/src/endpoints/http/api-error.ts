@@ -1,4 +1,4 @@
-import { type ErrorCode, HearthError, toHearthError } from '@hearth/protocol';
+import { type ErrorCode, toHearthError } from '@hearth/protocol';
 import { HttpError } from '../../http/http-error.js';
 
 /** An error as one of the HTTP APIs tells it: a status, a code of ours, and the field that was wrong where one was. */
@@ -64,7 +64,7 @@ const unmeasuredMs = 1000;
 /** What an HTTP client is told of `error`. 429 and 503 say when to ask again, from the measured pace where there is one. */
 export function toApiError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
-  const known: HearthError = toHearthError(error);
+  const known = toHearthError(error);
   const status = statuses[known.code] ?? 500;
   return new ApiError(status, known.code, known.message, {
     cause: known,

@@ -1,7 +1,7 @@
 import type { HttpError } from '../../http/http-error.js';
 import type { ApiRoute } from './exchange.js';
-import { openAiError } from './openai/error-body.js';
-import { openAiRoutes } from './openai/routes.js';
+import { openAiError } from './open-ai/error-body.js';
+import { openAiRoutes } from './open-ai/routes.js';
 
 /** Every route of every API. */
 export const routes: readonly ApiRoute[] = [...openAiRoutes];

@@ -1,5 +1,4 @@
-import type { GenerateRequest } from '@hearth/protocol';
-import { HearthError } from '@hearth/protocol';
+import { type GenerateRequest, HearthError } from '@hearth/protocol';
 import type { GenerationEvent } from '../../daemon-api.js';
 import type { Exchange } from './exchange.js';
 
@@ -31,7 +30,11 @@ export async function runGeneration(
       }
       case 'done':
         return ended(event, signal);
-      default:
+      // Whoever asks by HTTP is not told of waiting.
+      case 'queued':
+      case 'loading':
+      case 'started':
+      case 'resumed':
         break;
     }
   }

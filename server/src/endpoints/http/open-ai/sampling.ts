@@ -1,8 +1,7 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { samplingFields } from './chat-schema.js';
 
-type SamplingBody = z.output<typeof samplingSchema>;
-const samplingSchema = z.object(samplingFields);
+type SamplingBody = z.output<z.ZodObject<typeof samplingFields>>;
 
 /** Fields that are called the same there and here. */
 const same = Object.keys(samplingFields).filter(
