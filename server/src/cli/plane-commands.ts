@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { StartupError } from '../lock/startup-error.js';
 import type { ExitCode } from './exit-codes.js';
+import type { BabysitFlags } from './babysit.js';
 import type { RegistryFlags } from './registry.js';
 
 /**
@@ -25,6 +26,49 @@ export function addPlaneCommands(program: Command, finish: (code: ExitCode) => v
       const { registryCommand } = await import('./registry.js');
       finish(await registryCommand(flags));
     });
+
+  program
+    .command('babysit')
+    .description("Run one service, keep it running, and keep it on the registry's list.")
+    .option('--config-file <file>', 'TOML file; flags are stronger')
+    .option('--name <name>', 'name on the list (default: type and port)')
+    .option('--host <host>', 'where the service listens (default: localhost)')
+    .option('--port <n>', 'port of the service; the babysitter answers on the next one', portNumber)
+    .option('--service-type <type>', 'command, vllm, infinilm, infinilm-rust, mock or llama-server')
+    .option('--path <path>', 'model or configuration of the service, as its type has it')
+    .option('--command <command>', 'program to run, with arguments separated by spaces; no shell')
+    .option('--args <args>', 'more arguments, separated by spaces')
+    .option('--work-dir <dir>', 'where the service runs')
+    .option('--env <NAME=value...>', 'variables of the service')
+    .option('--registry-url <url>', 'registry to be listed at')
+    .option('--router-url <url>', 'taken for compatibility; the router finds services by the registry')
+    .option('--max-restarts <n>', 'restarts in a whole life, each after --restart-delay', wholeNumber)
+    .option('--restart-delay <s>', 'seconds before each restart', looseSeconds)
+    .option('--heartbeat-interval <s>', 'seconds between two heartbeats (default: 30)', seconds)
+    .action(async (flags: BabysitFlags) => {
+      const { babysitCommand } = await import('./babysit.js');
+      finish(await babysitCommand(flags));
+    });
+
+  // What a babysitter runs for a backend of type `mock`; nobody else has a use for it.
+  program
+    .command('mock-service', { hidden: true })
+    .requiredOption('--name <name>')
+    .requiredOption('--port <n>', '', portNumber)
+    .requiredOption('--models <names>')
+    .action(async (flags: { name: string; port: number; models: string }) => {
+      const { mockServiceCommand } = await import('./babysit.js');
+      finish(await mockServiceCommand(flags));
+    });
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new StartupError('config', `"${text}" is not a whole number`);
+}
+
+function looseSeconds(text: string): number {
+  return text === '0' ? 0 : seconds(text);
 }
 
 function portNumber(text: string): number {

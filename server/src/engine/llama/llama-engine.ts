@@ -8,10 +8,13 @@ import { ChecksumError } from '../../models/trust/quarantine.js';
 import { openTrustedFile, type TrustedFile } from '../../models/trust/trusted-file.js';
 import { EngineFailure } from '../engine.js';
 import type { Engine, EngineChunk, EngineEvents } from '../engine.js';
+import {
+  RestartPolicy,
+  type RestartOptions,
+  defaultRestartOptions,
+} from '../../supervisor/restart-policy.js';
 import { HangWatch } from './hang-watch.js';
 import { ReplyQueue } from './reply-queue.js';
-import { RestartPolicy, defaultRestartOptions } from './restart-policy.js';
-import type { RestartOptions } from './restart-policy.js';
 import { SpeedMeter } from './speed-meter.js';
 import { classifyDeath, findAssertion } from './worker-death.js';
 import type { WorkerExit } from './worker-death.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RestartPolicy, defaultRestartOptions } from './restart-policy.js';
+import { RestartPolicy, defaultRestartOptions, fixedRestarts } from './restart-policy.js';
 
 /** Deaths in a row, each after `readyMs` of service; the delays until the budget is spent. */
 function delays(policy: RestartPolicy, readyMs: number, deaths: number): readonly (number | undefined)[] {
@@ -28,4 +28,8 @@ test('row 118: the budget is back after 30 seconds of service and not before', (
 test('a policy is a value: asking it twice gives the same', () => {
   const policy = new RestartPolicy();
   expect(policy.afterDeath(0)?.delayMs).toBe(policy.afterDeath(0)?.delayMs);
+});
+
+test('row 119: a fixed delay stays the same, and good service gives no restart back', () => {
+  expect(delays(new RestartPolicy(fixedRestarts(2, 5000)), 3_600_000, 3)).toEqual([5000, 5000, undefined]);
 });
