@@ -19,6 +19,9 @@ import {
 import { Admission, systemClock } from './admission/admission.js';
 import { ChannelSystem } from './channels/channels.js';
 import type { DaemonView } from './channels/daemon-channels.js';
+import type { DurableChannels } from './channels/durable/durable-channels.js';
+import type { JournalRecovery } from './channels/durable/journal.js';
+import { ShutdownFlushError } from './channels/durable/shutdown-flush-error.js';
 import type { Config } from './config/config.js';
 import { connectionBudget } from './connections/connection-budget.js';
 import { type Connection, ConnectionSupervisor, type Service } from './connections/supervisor.js';
@@ -59,6 +62,14 @@ export interface DaemonParts {
   readonly tcpKey: string | undefined;
   /** What HTTP clients show, read from the environment by name; undefined: one is made. */
   readonly httpToken: string | undefined;
+  /** What outlives the daemon, where there is a state directory. */
+  readonly state: KeptState | undefined;
+}
+
+/** Durable channels, open, and what an earlier process left of them. */
+export interface KeptState {
+  readonly durable: DurableChannels;
+  readonly recovered: ReadonlyMap<string, JournalRecovery>;
 }
 
 /** Something that listens. */
@@ -98,6 +109,7 @@ export class Daemon implements DaemonApi {
   #tcp: string | undefined;
   #gateway: Health['gateway'];
   #stopped: Promise<void> | undefined;
+  #flushFailure: ShutdownFlushError | undefined;
   readonly #ended: { readonly promise: Promise<void>; readonly resolve: () => void };
 
   constructor(parts: DaemonParts) {
@@ -120,6 +132,7 @@ export class Daemon implements DaemonApi {
       onChange: () => this.events.emit('connections'),
     });
     this.channels = new ChannelSystem({ limits: parts.config.limits, view: this.#view(), now });
+    if (parts.state !== undefined) this.#takeOver(parts.state);
     this.#streams = new StreamRegistry(now, () => this.events.emit('streams'));
     this.#admission = new Admission(
       { activePermits: parts.config.active_permits, queueDepth: parts.config.queue_depth, patienceMs },
@@ -199,6 +212,11 @@ export class Daemon implements DaemonApi {
   /** Whether the end has begun, whoever began it. */
   get isStopping(): boolean {
     return this.#stopping.signal.aborted;
+  }
+
+  /** What could not be saved at the end; undefined where everything was. For whoever gives the exit code. */
+  get flushFailure(): ShutdownFlushError | undefined {
+    return this.#flushFailure;
   }
 
   /** Where the inference protocol is served over TCP, as `host:port`; undefined where it is not. */
@@ -298,6 +316,7 @@ export class Daemon implements DaemonApi {
     // Their streams are over; what is written goes out before the end of each connection.
     await this.#connections.closeAll(goodbyeMs);
     await Promise.race([Promise.all(closing), delay(1000, undefined, { ref: false })]);
+    await this.#flush();
     await Promise.all(engines.map((engine) => engine.stop()));
     log.record('info', 'daemon', {
       msg: 'daemon_stopped',
@@ -307,6 +326,31 @@ export class Daemon implements DaemonApi {
     if (this.#secret !== undefined) await removeProofSecret(paths);
     lock.release();
     this.#ended.resolve();
+  }
+
+  #takeOver({ durable, recovered }: KeptState): void {
+    this.channels.useDurable(durable);
+    for (const [channel, recovery] of recovered) {
+      this.channels.restoreKeys(channel, recovery);
+      const { cutBytes, messages } = recovery;
+      if (cutBytes > 0)
+        this.#record('warn', 'channels', {
+          msg: 'journal_recovered',
+          cut_bytes: cutBytes,
+          messages: messages.length,
+        });
+    }
+  }
+
+  /** Brings to the disk what is to outlive us. What cannot be brought is told at the exit (row 147). */
+  async #flush(): Promise<void> {
+    try {
+      await this.channels.close();
+    } catch (error) {
+      if (!(error instanceof ShutdownFlushError)) throw error;
+      this.#flushFailure = error;
+      this.#record('error', 'channels', { msg: 'shutdown_flush_failed', channels: error.failed.length });
+    }
   }
 
   /** Lets what runs finish until the time is up or somebody hastens, then ends it. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { channelFrameSchema, channelRequestSchema, errorFrameSchema } from '@hearth/protocol';
 import { describe, expect, test } from 'vitest';
-import { hearthScope, type HearthProcess } from '../support/daemon.js';
+import { configured, hearthScope, type HearthProcess } from '../support/daemon.js';
 import { isObject, type RawClient, toFrame } from '../support/raw-client.js';
 
 /**
@@ -23,7 +23,11 @@ describe('the transcripts of PROTOCOL.md', () => {
   test.each(transcripts.map((lines, index) => ({ lines, name: `${index + 1}: ${lines[0] ?? ''}` })))(
     '$name',
     async ({ lines }) => {
-      const daemon = await hearth.serve();
+      const home = hearth.makeHome();
+      const stateDir = path.join(home.root, 'state');
+      fs.mkdirSync(stateDir);
+      const args = configured(home, { state_dir: stateDir, durable_channels: ['acme/journal'] });
+      const daemon = await hearth.serve({ home, args });
       const clients = new Map<string, RawClient>();
       for (const line of lines) await play(line, daemon, clients);
       for (const client of clients.values()) client.destroy();

@@ -110,13 +110,18 @@ export class HearthProcess {
     home: Home,
     args: readonly string[],
     env: Readonly<Record<string, string>>,
-    { script = hearth, descriptors }: Pick<ServeOptions, 'script' | 'descriptors'> = {},
+    { script = hearth, descriptors, fileKibibytes }: Pick<ServeOptions, ProcessOption> = {},
   ) {
     this.home = home;
     const command = [process.execPath, script, ...args];
     // A limit can only be set before the program begins: Node raises what it may raise as it starts.
-    const limited = ['sh', '-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...command];
-    const [program = '', ...rest] = descriptors === undefined ? command : limited;
+    const limits = [
+      ...(descriptors === undefined ? [] : [`ulimit -n ${descriptors}`]),
+      // POSIX counts this one in blocks of 512 bytes.
+      ...(fileKibibytes === undefined ? [] : [`ulimit -f ${fileKibibytes * 2}`]),
+    ];
+    const limited = ['sh', '-c', [...limits, 'exec "$@"'].join(' && '), 'sh', ...command];
+    const [program = '', ...rest] = limits.length === 0 ? command : limited;
     this.child = spawn(program, rest, {
       cwd: home.home,
       env,
@@ -268,16 +273,17 @@ export interface ServeOptions {
   readonly script?: string;
   /** Most descriptors that the process may have open. Default: whatever there is. */
   readonly descriptors?: number;
+  /** Longest file that the process may write. Default: whatever there is. */
+  readonly fileKibibytes?: number;
 }
+
+type ProcessOption = 'script' | 'descriptors' | 'fileKibibytes';
 
 /** Starts processes and answers for their end. */
 export interface Scope {
   makeHome(): Home;
   /** Runs `hearth` with these arguments exactly. */
-  run(
-    args: readonly string[],
-    options?: Pick<ServeOptions, 'env' | 'home' | 'script' | 'descriptors'>,
-  ): HearthProcess;
+  run(args: readonly string[], options?: Pick<ServeOptions, 'env' | 'home' | ProcessOption>): HearthProcess;
   /** Runs `hearth serve` and does not wait. */
   spawnServe(options?: ServeOptions): HearthProcess;
   /** Runs `hearth serve` and waits until it serves. */
@@ -327,12 +333,13 @@ export function hearthScope(lasts: 'test' | 'file'): Scope {
       ...engine,
       ...(options.args ?? []),
     ];
-    const { env, script, descriptors } = options;
+    const { env, script, descriptors, fileKibibytes } = options;
     return run(args, {
       home,
       ...(env === undefined ? {} : { env }),
       ...(script === undefined ? {} : { script }),
       ...(descriptors === undefined ? {} : { descriptors }),
+      ...(fileKibibytes === undefined ? {} : { fileKibibytes }),
     });
   };
   return {

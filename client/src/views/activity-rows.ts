@@ -114,6 +114,10 @@ function summary(record: ActivityRecord): string {
       return `after ${record.uptime_s} s`;
     case 'tcp_auth_rejected':
       return record.peer;
+    case 'journal_recovered':
+      return `${record.messages} messages kept, ${record.cut_bytes} bytes cut off`;
+    case 'shutdown_flush_failed':
+      return `${record.channels} durable channels not saved`;
     case 'internal_error':
       return record.where;
   }

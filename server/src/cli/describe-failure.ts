@@ -1,4 +1,5 @@
 import { type ErrorCode, HearthError } from '@hearth/protocol';
+import { ShutdownFlushError } from '../channels/durable/shutdown-flush-error.js';
 import { StartupError } from '../lock/startup-error.js';
 import { NotReadyError } from '../router/ready-gate.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
@@ -11,6 +12,7 @@ export interface Failure {
 /** What a failure says to the person at the terminal, and the exit code that says it to a script. */
 export function describeFailure(error: unknown): Failure {
   if (error instanceof StartupError) return { text: error.message, exitCode: startupExitCode(error) };
+  if (error instanceof ShutdownFlushError) return { text: error.message, exitCode: exitCodes.notSaved };
   if (error instanceof NotReadyError) return { text: error.message, exitCode: exitCodes.notReady };
   if (error instanceof HearthError) {
     return { text: `${error.code}: ${error.message}`, exitCode: requestExitCode(error) };

@@ -10,6 +10,8 @@ export const exitCodes = {
   /** No daemon, no ready model, or the model could not be loaded. */
   notReady: 4,
   queueFull: 5,
+  /** The daemon ended, and messages of durable channels could not be saved. */
+  notSaved: 6,
   /** Ended by Ctrl-C or by a signal before it was done. */
   interrupted: 130,
 } as const;

@@ -32,5 +32,6 @@ export async function lead(flags: DaemonFlags, paths: RuntimePaths, lock: Kernel
     if (!daemon.isStopping) daemon.fail(describeFailure(error).text);
   });
   await Promise.race([stopping.done, daemon.stopped]);
+  if (daemon.flushFailure !== undefined) throw daemon.flushFailure;
   return exitCodes.ok;
 }

@@ -10,6 +10,7 @@ import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { StartupError } from '../lock/startup-error.js';
 import { resolveModel } from '../models/resolve-model.js';
 import { modelsHome } from '../models/store/models-home.js';
+import { openState } from './open-state.js';
 
 /**
  * Puts a daemon together from its configuration. The lock is held: it comes before everything else.
@@ -17,15 +18,11 @@ import { modelsHome } from '../models/store/models-home.js';
  * @throws StartupError `config`, @throws HearthError `model_not_found`.
  */
 export async function makeDaemon(config: Config, paths: RuntimePaths, lock: KernelLock): Promise<Daemon> {
-  return new Daemon({
-    config,
-    paths,
-    lock,
-    log: createActivityLog({ directory: resolveLogDirectory(config.log_dir, process.env) }),
-    engines: await makeEngines(config),
-    tcpKey: readTcpKey(config),
-    httpToken: readHttpToken(config),
-  });
+  const engines = await makeEngines(config);
+  const [tcpKey, httpToken] = [readTcpKey(config), readHttpToken(config)];
+  const state = await openState(config);
+  const log = createActivityLog({ directory: resolveLogDirectory(config.log_dir, process.env) });
+  return new Daemon({ config, paths, lock, log, engines, tcpKey, httpToken, state });
 }
 
 async function makeEngines(config: Config): Promise<readonly Engine[]> {

@@ -196,6 +196,7 @@ function daemonCommand(program: Command, name: string, description: string): Com
       'stay so long after the last client of a sidecar has left (default: 5)',
       looseNumber,
     )
+    .option('--state-dir <dir>', 'where durable channels are kept; must be there, and is never made')
     .option('--log-dir <dir>', 'where the activity log goes (default: ~/.hearth/logs)');
 }
 
@@ -226,4 +227,4 @@ function wholeNumber(text: string): number {
 
 const exitCodeHelp = `
 Exit codes: 0 fine · 1 fault of Hearth's own · 2 wrong flag or configuration · 3 another daemon runs here ·
-4 no daemon or no ready model · 5 queue full · 130 interrupted`;
+4 no daemon or no ready model · 5 queue full · 6 not all saved · 130 interrupted`;

@@ -43,5 +43,6 @@ export async function serve(flags: DaemonFlags): Promise<ExitCode> {
     process.stdout.write(`hearth: http ${gateway.url} (token in ${where})\n`);
   }
   await Promise.race([stopped.done, daemon.stopped]);
+  if (daemon.flushFailure !== undefined) throw daemon.flushFailure;
   return exitCodes.ok;
 }

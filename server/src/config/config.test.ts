@@ -21,6 +21,7 @@ describe('configuration', () => {
       drain_timeout_secs: 10,
       linger_secs: 5,
       limits: limitsConfigSchema.parse({}),
+      durable_max_bytes: 16_777_216,
     });
   });
 
@@ -40,6 +41,14 @@ describe('configuration', () => {
   it('row 160: two wrong fields are named in one message', () => {
     expect(() => resolveConfig({ active_permits: 0, queue_depth: -1 })).toThrow(
       /active_permits.*queue_depth/,
+    );
+  });
+
+  it('durable channels need a directory to be kept in, and names that are theirs alone', () => {
+    expect(() => resolveConfig({ durable_channels: ['a/b'] })).toThrow(/durable_channels: needs state_dir/);
+    expect(() => resolveConfig({ state_dir: '/s', durable_channels: ['a/b', 'a/b'] })).toThrow(/unique/);
+    expect(() => resolveConfig({ state_dir: '/s', durable_channels: ['status'] })).toThrow(
+      /durable_channels/,
     );
   });
 

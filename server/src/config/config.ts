@@ -3,6 +3,7 @@ import { StartupError } from '../lock/startup-error.js';
 import type { ConfigInput } from './config-file.js';
 import { httpConfigSchema } from './http-config.js';
 import { limitsConfigSchema } from './limits-config.js';
+import { stateConfigShape, stateContradictions } from './state-config.js';
 import { remoteBackendSchema } from './remote-backend.js';
 
 /**
@@ -88,6 +89,7 @@ export const configSchema = z.strictObject({
   log_dir: name.optional(),
   /** Bounds on connections and on what one of them may hold. */
   limits: limitsConfigSchema.prefault({}),
+  ...stateConfigShape,
 });
 
 export type Config = z.output<typeof configSchema>;
@@ -169,6 +171,7 @@ function contradictions(config: Config): string[] {
   if (config.tcp_key_env !== undefined && config.tcp === undefined) {
     problems.push('tcp_key_env: has an effect only with tcp');
   }
+  problems.push(...stateContradictions(config));
   return problems;
 }
 

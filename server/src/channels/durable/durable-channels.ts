@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto';
-import { accessSync, constants, statSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errorCode, StartupError } from '../../lock/startup-error.js';
-import { Journal, type JournalRecovery, ShutdownFlushError } from './journal.js';
+import { Journal, type JournalRecovery } from './journal.js';
+import { ShutdownFlushError } from './shutdown-flush-error.js';
 
 /** Where durable channels lie, and which there are. */
 export interface DurableOptions {
@@ -62,12 +63,15 @@ export async function openDurableChannels(
 export function checkStateDirectory(directory: string): void {
   try {
     if (!statSync(directory).isDirectory()) throw unusable(directory, 'is not a directory');
-    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    // Tried, not asked: root may write everywhere, but not into a file system that takes nothing.
+    const probe = path.join(directory, `.probe-${randomUUID()}`);
+    writeFileSync(probe, '', { flag: 'wx', mode: 0o600 });
+    rmSync(probe);
   } catch (cause) {
     if (cause instanceof StartupError) throw cause;
-    const code = errorCode(cause);
-    const problem =
-      code === 'ENOENT' ? 'does not exist; make it' : `cannot be written (${code ?? 'unknown error'})`;
+    const code = errorCode(cause) ?? 'unknown error';
+    const isMissing = code === 'ENOENT' && !existsSync(directory);
+    const problem = isMissing ? 'does not exist; make it' : `cannot be written (${code})`;
     throw unusable(directory, problem, cause);
   }
 }

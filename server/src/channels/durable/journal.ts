@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { HearthError } from '@hearth/protocol';
 import { errorCode, StartupError } from '../../lock/startup-error.js';
 import type { Message } from '../hub.js';
+import { ShutdownFlushError } from './shutdown-flush-error.js';
 import {
   type JournalHeader,
   journalEndSchema,
@@ -60,22 +61,6 @@ const mostCached = 256;
 const mostCachedBytes = 1_048_576;
 /** Messages that go to the disk together. */
 const mostTogether = 512;
-
-/** Messages could not be brought to the disk before the end. */
-export class ShutdownFlushError extends Error {
-  override readonly name = 'ShutdownFlushError';
-
-  /** @param failed channels whose journal could not be written */
-  constructor(
-    readonly failed: readonly string[],
-    options: { cause?: unknown } = {},
-  ) {
-    super(
-      `shutdown flush failed: ${String(failed.length)} durable channel(s) could not be saved to the end: see that the state directory has room and can be written`,
-      options,
-    );
-  }
-}
 
 export class Journal {
   readonly #options: JournalOptions;
