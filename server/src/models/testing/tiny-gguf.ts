@@ -22,6 +22,8 @@ export interface TinyGgufOptions {
   readonly printable?: boolean;
   /** Default: 1. */
   readonly seed?: number;
+  /** How its vectors are pooled, as `llama_pooling_type`: 1 mean, 2 first, 3 last. Default: nothing is said of it. */
+  readonly pooling?: number;
 }
 
 const shape = { width: 64, layers: 2, heads: 4, keyValueHeads: 2, feedForward: 96, vocabulary: 384 } as const;
@@ -130,6 +132,7 @@ function metadata(vocabulary: Vocabulary, options: TinyGgufOptions): ReadonlyMap
     if (options.infillMiddle ?? true)
       entries.set('tokenizer.ggml.fim_mid_token_id', uint32(id('<|fim_middle|>')));
   }
+  if (options.pooling !== undefined) entries.set('llama.pooling_type', uint32(options.pooling));
   if (options.chat ?? true) entries.set('tokenizer.chat_template', string(chatTemplate));
   return entries;
 }

@@ -1,5 +1,5 @@
 import type { ResolvedGeneration, Sampling } from '@hearth/protocol';
-import type { LoadedInfo } from './messages.js';
+import type { EmbedderInfo, LoadedInfo } from './messages.js';
 
 /**
  * The driver port: what the scheduler needs of llama.cpp. Everything above it (who runs when, prefixes, stop texts,
@@ -133,18 +133,21 @@ export interface Sampler {
   end(): Promise<void>;
 }
 
-/** Vectors for texts. */
+/** Vectors and scores for texts. One text at a time; what comes while one is worked on waits. */
 export interface Embedder {
-  /** Numbers of a vector. */
-  readonly dimensions: number;
-  /** How the vectors of a text's tokens become one. `rank`: the model judges pairs and gives scores only. */
-  readonly pooling: 'mean' | 'first' | 'last' | 'rank';
-  /** Most tokens of one text. */
-  readonly contextSize: number;
-  /** Whether a text of the model begins or ends with special tokens; {@link tokenize} sees to it. */
+  readonly info: EmbedderInfo;
+  /** Tokens of a text, with those that the model wants at its begin and end. */
   tokenize(text: string): readonly number[];
-  /** A query and a document as one text, as the model was trained to judge them. */
-  tokenizePair(query: string, document: string): readonly number[];
-  /** The vector of one text, as the model gives it: not normalised. With `rank`, its scores. */
+  /**
+   * The vector of one text as the model gives it: not normalised.
+   *
+   * @throws RequestError where it has no tokens or more than fit, or the model only scores.
+   */
   embed(tokens: readonly number[]): Promise<Float32Array>;
+  /**
+   * How well a document answers a query, from 0 to 1.
+   *
+   * @throws RequestError where both together are more than fit, or the model does not score.
+   */
+  score(query: string, document: string): Promise<{ readonly score: number; readonly tokens: number }>;
 }

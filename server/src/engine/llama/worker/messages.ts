@@ -70,6 +70,22 @@ export interface LoadedInfo {
   readonly driver: DriverName;
   /** Why it is not the main driver; holds no path. */
   readonly driverReason?: string;
+  /** Absent: it gives neither vectors nor scores. */
+  readonly embedder?: EmbedderInfo;
+}
+
+/** What a model does beside generating, or in its place. */
+export interface EmbedderInfo {
+  /** Whether the model was trained for this and does not generate. */
+  readonly only: boolean;
+  /** Whether it gives vectors for texts, or scores for pairs of them. */
+  readonly gives: 'vectors' | 'scores';
+  /** Numbers of a vector; 1 of a score. */
+  readonly dimensions: number;
+  /** How the vectors of a text's tokens become one. */
+  readonly pooling: 'mean' | 'first' | 'last' | 'rank';
+  /** Most tokens of one text, or of one pair. */
+  readonly contextSize: number;
 }
 
 export type DriverName = 'ffi' | 'addon';

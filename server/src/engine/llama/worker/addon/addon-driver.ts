@@ -31,6 +31,7 @@ import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
 import { refuseUnsupported } from '../unsupported.js';
 import type { SamplingPart } from '../unsupported.js';
+import { AddonEmbedder } from './addon-embedder.js';
 import { addonVocabulary } from './addon-vocabulary.js';
 
 /**
@@ -92,7 +93,7 @@ const stepTokens = 64;
 
 class AddonDriver implements Driver {
   readonly abilities: DriverAbilities = { stepTokens, interrupts: false, draftTokens: 0 };
-  readonly embedder: Embedder | undefined = undefined;
+  readonly embedder: Embedder;
   readonly sequences: readonly AddonSequence[];
   readonly #library: Library;
   readonly #llama: Llama;
@@ -108,6 +109,7 @@ class AddonDriver implements Driver {
     this.#context = context;
     this.#order = order;
     this.#prompts = new PromptBuilder(addonVocabulary(model));
+    this.embedder = new AddonEmbedder(model, order.contextSize);
     this.sequences = Array.from({ length: order.sequences }, () => new AddonSequence(context));
   }
 
@@ -117,6 +119,7 @@ class AddonDriver implements Driver {
       infill: this.#prompts.infill,
       threads: this.#llama.maxThreads,
       driver: 'addon',
+      embedder: this.embedder.info,
     };
   }
 

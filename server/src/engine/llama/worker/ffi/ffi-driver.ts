@@ -24,6 +24,7 @@ import type { SamplingPart } from '../unsupported.js';
 import { FfiContext } from './ffi-context.js';
 import type { BatchToken } from './ffi-context.js';
 import { checkGrammar } from './ffi-grammar.js';
+import { FfiEmbedder } from './ffi-embedder.js';
 import { FfiModel } from './ffi-model.js';
 import { FfiSampler } from './ffi-sampler.js';
 import { FfiSequence } from './ffi-sequence.js';
@@ -33,6 +34,8 @@ import { explainLog } from './load-failure.js';
 import { captureLog, silence } from './log-capture.js';
 import { loadNative } from './native.js';
 import type { Native } from './native.js';
+import { findPooling } from './pooling.js';
+import type { Pooling } from './pooling.js';
 import { testContext } from './self-test.js';
 import { Threadpool } from './threadpool.js';
 import { FfiUnavailable } from './unavailable.js';
@@ -67,7 +70,14 @@ export async function loadFfiDriver(
   const native = await openNative();
   const model = await loadModel(native, order, report);
   report({ phase: 'kv_cache' });
+  const pooling = findPooling(model);
   const limit = Math.max(1, Math.min(order.threads ?? mostThreads, os.availableParallelism()));
+  const pool = limit > 1 ? new Threadpool(native, limit) : undefined;
+  if (pooling.isTrained) {
+    const embedding = new FfiDriver(model, undefined, pool, order, pooling, false);
+    embedding.setThreads(limit);
+    return embedding;
+  }
   const { result: context, lines } = await captureLog(native, () =>
     FfiContext.open(model, {
       sequences: order.sequences,
@@ -86,8 +96,7 @@ export async function loadFfiDriver(
   }
   const any = model.special('begin') ?? model.special('end') ?? 0;
   const { aborts } = await testContext(context, any);
-  const pool = limit > 1 ? new Threadpool(native, limit) : undefined;
-  const driver = new FfiDriver(model, context, pool, order, aborts);
+  const driver = new FfiDriver(model, context, pool, order, pooling, aborts);
   if (order.threads === undefined) await driver.calibrate(limit, any);
   else driver.setThreads(limit);
   return driver;
@@ -140,21 +149,24 @@ async function loadModel(
 class FfiDriver implements Driver {
   readonly sequences: readonly FfiSequence[];
   readonly abilities: DriverAbilities;
-  readonly embedder: Embedder | undefined = undefined;
+  readonly embedder: Embedder;
   readonly #model: FfiModel;
-  readonly #context: FfiContext;
+  /** Undefined: the model does not generate. */
+  readonly #context: FfiContext | undefined;
   readonly #pool: Threadpool | undefined;
   readonly #order: LoadOrder;
   readonly #prompts: PromptBuilder;
+  #turn: Promise<unknown> = Promise.resolve();
   #threads = 1;
   /** What is to hold from the next step on; threads cannot be changed while one is in progress. */
   #wantedThreads = 1;
 
   constructor(
     model: FfiModel,
-    context: FfiContext,
+    context: FfiContext | undefined,
     pool: Threadpool | undefined,
     order: LoadOrder,
+    pooling: Pooling,
     aborts: boolean,
   ) {
     this.#model = model;
@@ -163,7 +175,17 @@ class FfiDriver implements Driver {
     this.#order = order;
     this.#prompts = new PromptBuilder(ffiVocabulary(model));
     this.abilities = { stepTokens: batchSize, interrupts: aborts, draftTokens };
-    this.sequences = Array.from({ length: order.sequences }, (_, id) => new FfiSequence(context, id));
+    this.sequences =
+      context === undefined
+        ? []
+        : Array.from({ length: order.sequences }, (_, id) => new FfiSequence(context, id));
+    this.embedder = new FfiEmbedder(model, {
+      pooling,
+      contextSize: order.contextSize,
+      pool,
+      threads: () => this.#wantedThreads,
+      exclusively: (work) => this.#exclusively(work),
+    });
   }
 
   get info(): LoadedInfo {
@@ -172,11 +194,18 @@ class FfiDriver implements Driver {
       infill: this.#prompts.infill,
       threads: this.#wantedThreads,
       driver: 'ffi',
+      embedder: this.embedder.info,
     };
   }
 
   async prepare(request: ResolvedGeneration): Promise<PreparedRequest> {
     const { sampling, format } = request;
+    if (this.#context === undefined) {
+      throw new RequestError(
+        'unsupported',
+        'This model gives vectors or scores for texts; it does not write.',
+      );
+    }
     refuseUnsupported(request, samplingParts);
     for (const { token } of sampling.logitBias) refuseUnknownToken(token, this.#model.vocabularySize);
     const prompt = this.#prompts.build(request.input, {
@@ -213,11 +242,12 @@ class FfiDriver implements Driver {
 
   startSampling(sequence: Sequence, { tokens, sampling, grammar }: PreparedRequest): Sampler {
     const text = typeof grammar?.driver === 'string' ? grammar.driver : undefined;
-    return new RequestSampler(new FfiSampler(this.#model, this.#context, sampling, tokens, text), sequence);
+    const sampler = new FfiSampler(this.#model, this.#requireContext(), sampling, tokens, text);
+    return new RequestSampler(sampler, sequence);
   }
 
   async step(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
-    this.#applyThreads();
+    const context = this.#requireContext();
     const works = items.map((item) => ({ ...item, sequence: this.#own(item.sequence) }));
     const batch: BatchToken[] = [];
     const firsts = works.map(({ sequence, tokens, sampler, draft = [] }) => {
@@ -230,7 +260,10 @@ class FfiDriver implements Driver {
       }
       return first;
     });
-    const outcome = await this.#context.decode(batch);
+    const outcome = await this.#exclusively(() => {
+      this.#applyThreads(context);
+      return context.decode(batch);
+    });
     if (outcome === 'aborted') return works.map(() => ({ kind: 'interrupted' }));
     if (outcome === 'full') {
       const error = new Error('the context has no room');
@@ -255,7 +288,7 @@ class FfiDriver implements Driver {
   }
 
   interrupt(): void {
-    if (this.abilities.interrupts) this.#context.abort();
+    if (this.abilities.interrupts) this.#context?.abort();
   }
 
   loseCalls(): void {
@@ -278,9 +311,21 @@ class FfiDriver implements Driver {
     sequence.cut(0);
   }
 
-  #applyThreads(): void {
+  #requireContext(): FfiContext {
+    if (this.#context === undefined) throw new TypeError('the model does not generate');
+    return this.#context;
+  }
+
+  /** After whatever decodes, and before what comes later. */
+  #exclusively<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #applyThreads(context: FfiContext): void {
     if (this.#threads === this.#wantedThreads) return;
-    this.#context.setThreads(this.#wantedThreads, this.#pool);
+    context.setThreads(this.#wantedThreads, this.#pool);
     this.#threads = this.#wantedThreads;
   }
 

@@ -50,9 +50,14 @@ export class FfiModel {
     this.#handle.free(this.native.freeModel);
   }
 
-  /** Tokens of `text`. `special`: marks of special tokens in it become those tokens. */
-  tokenize(text: string, special = false): number[] {
-    if (text === '') return [];
+  /**
+   * Tokens of `text`.
+   *
+   * @param special Marks of special tokens in it become those tokens.
+   * @param around With the tokens that the model wants at the begin and end of a text.
+   */
+  tokenize(text: string, special = false, around = false): number[] {
+    if (text === '' && !around) return [];
     const bytes = Buffer.from(text, 'utf8');
     requireRange('length of a text', bytes.length, 0, mostTextBytes);
     const run = (room: number): { count: number; tokens: Int32Array } => {
@@ -64,7 +69,7 @@ export class FfiModel {
         bytes.length,
         tokens,
         length,
-        false,
+        around,
         special,
       );
       return { count, tokens };
@@ -130,6 +135,10 @@ export class FfiModel {
 
   get addsEnd(): boolean {
     return this.native.addsEnd(this.vocabulary);
+  }
+
+  get addsSeparator(): boolean {
+    return this.native.addsSeparator(this.vocabulary);
   }
 
   /** A metadata value of the GGUF as text, or undefined where it has none. */

@@ -88,6 +88,7 @@ function bind(ffi: Koffi, base: Binder, ggml: Binder, llama: Binder) {
     separator: llama.number('llama_vocab_sep', 'int32', ['pointer']),
     addsBegin: llama.bool('llama_vocab_get_add_bos', ['pointer']),
     addsEnd: llama.bool('llama_vocab_get_add_eos', ['pointer']),
+    addsSeparator: llama.bool('llama_vocab_get_add_sep', ['pointer']),
     infillPrefix: llama.number('llama_vocab_fim_pre', 'int32', ['pointer']),
     infillSuffix: llama.number('llama_vocab_fim_suf', 'int32', ['pointer']),
     infillMiddle: llama.number('llama_vocab_fim_mid', 'int32', ['pointer']),
