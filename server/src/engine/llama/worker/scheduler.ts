@@ -1,4 +1,4 @@
-import type { ResolvedGeneration, StopReason } from '@hearth/protocol';
+import type { ResolvedGeneration, StopReason, TokenLogprob } from '@hearth/protocol';
 import type {
   Driver,
   PreparedRequest,
@@ -7,6 +7,7 @@ import type {
   Sequence,
   StepItem,
   StepOutcome,
+  TokenChance,
 } from './driver.js';
 import type { GenerationResult, Piece, RequestFailure, StepGrammars } from './messages.js';
 import { PrefillPace } from './prefill-pace.js';
@@ -45,7 +46,13 @@ interface Job {
   credit: number;
   aborted: boolean;
   generated: number;
+  prefillMs: number;
   decodeMs: number;
+  /** Tokens of the prompt that were there already. */
+  cached: number;
+  /** Of the tokens that no piece has been made of yet. */
+  logprobs: TokenLogprob[];
+  stopDetail: 'stop_sequence' | undefined;
 }
 
 interface RunningJob extends Job {
@@ -73,6 +80,9 @@ interface Planned {
 type Outcome =
   | { readonly kind: 'done'; readonly stopReason: StopReason }
   | { readonly kind: 'failed'; readonly error: unknown };
+
+/** In place of minus infinity, which JSON does not have. */
+const leastLogprob = -9999;
 
 export class Scheduler {
   readonly #driver: Driver;
@@ -176,7 +186,11 @@ export class Scheduler {
       credit: early.credit,
       aborted: early.aborted,
       generated: 0,
+      prefillMs: 0,
       decodeMs: 0,
+      cached: 0,
+      logprobs: [],
+      stopDetail: undefined,
     };
   }
 
@@ -231,6 +245,7 @@ export class Scheduler {
       });
       // Some models forget all or nothing.
       running.position = sequence.tokens().length;
+      running.cached = running.position;
       running.rest = job.request.tokens.slice(running.position);
     }
   }
@@ -281,11 +296,14 @@ export class Scheduler {
     this.#stepStarted = undefined;
     this.#stepJobs = [];
     const ended = this.#now();
-    const decoding = plan.filter(({ isPrompt }) => !isPrompt).map(({ job }) => job);
-    for (const job of decoding) job.decodeMs += ended - started;
+    const decoding = plan.filter(({ isPrompt }) => !isPrompt).length;
+    for (const { job, isPrompt } of plan) {
+      if (isPrompt) job.prefillMs += ended - started;
+      else job.decodeMs += ended - started;
+    }
     for (const [index, { job, tokens }] of plan.entries()) this.#settleStep(job, tokens, outcomes[index]);
     const wasWhole = outcomes.every(({ kind }) => kind === 'sampled' || kind === 'evaluated');
-    if (wasWhole) this.#observe(plan, decoding.length, ended - started, ended);
+    if (wasWhole) this.#observe(plan, decoding, ended - started, ended);
   }
 
   /** Never rejects. */
@@ -351,8 +369,9 @@ export class Scheduler {
 
   /** Handles the tokens that a step has made. */
   #takeAll(job: RunningJob, tokens: readonly SampledToken[], ended: boolean): void {
-    for (const { token } of tokens) {
+    for (const { token, logprob } of tokens) {
       if (job.outcome !== undefined) return;
+      if (logprob !== undefined) job.logprobs.push(this.#describe(logprob));
       this.#take(job, token);
       job.rest = [token];
     }
@@ -371,6 +390,7 @@ export class Scheduler {
     const length = job.request.tokens.length + job.generated;
     const full = job.generated >= job.request.sampling.maxTokens || length >= this.#driver.info.contextSize;
     if (stopped) {
+      job.stopDetail = 'stop_sequence';
       this.#emit(job, text);
       job.outcome = { kind: 'done', stopReason: 'end' };
     } else if (full) {
@@ -383,6 +403,7 @@ export class Scheduler {
   /** Gives the last text together with what was held back, as one chunk, and ends the job. */
   #end(job: RunningJob, text: string, stopReason: StopReason): void {
     const last = job.filter.push(job.text.finish());
+    if (last.stopped) job.stopDetail = 'stop_sequence';
     this.#emit(job, text + last.text + (last.stopped ? '' : job.filter.finish()));
     job.outcome = { kind: 'done', stopReason: last.stopped ? 'end' : stopReason };
   }
@@ -390,7 +411,18 @@ export class Scheduler {
   #emit(job: RunningJob, text: string): void {
     if (text === '') return;
     job.credit -= 1;
-    this.#events.chunk(job.id, { kind: 'token', text });
+    const { logprobs } = job;
+    job.logprobs = [];
+    this.#events.chunk(job.id, { kind: 'token', text, ...(logprobs.length === 0 ? {} : { logprobs }) });
+  }
+
+  #describe({ alternatives, ...chosen }: NonNullable<SampledToken['logprob']>): TokenLogprob {
+    const withText = ({ token, logprob }: TokenChance) => ({
+      token,
+      text: this.#driver.detokenize([token], []),
+      logprob: Number.isFinite(logprob) ? logprob : leastLogprob,
+    });
+    return { ...withText(chosen), alternatives: alternatives.map(withText) };
   }
 
   /** Takes out the jobs that have ended. Their sequences are free before anyone hears of it. */
@@ -412,7 +444,13 @@ export class Scheduler {
 function resultOf(job: Job, stopReason: StopReason): GenerationResult {
   return {
     stopReason,
-    usage: { prompt_tokens: job.request.tokens.length, completion_tokens: job.generated },
+    usage: {
+      prompt_tokens: job.request.tokens.length,
+      completion_tokens: job.generated,
+      cached_tokens: job.cached,
+    },
+    ...(job.stopDetail === undefined || stopReason !== 'end' ? {} : { stopDetail: job.stopDetail }),
+    prefillMs: job.prefillMs,
     decode: { tokens: Math.max(0, job.generated - 1), milliseconds: job.decodeMs },
   };
 }

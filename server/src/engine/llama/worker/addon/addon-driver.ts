@@ -9,6 +9,7 @@ import type {
   LlamaModel,
   SequenceEvaluateOptions,
   Token,
+  TokenBias,
 } from 'node-llama-cpp';
 import { calibrateThreads } from '../calibrate.js';
 import type {
@@ -86,7 +87,17 @@ export async function loadAddonDriver(
 type Library = typeof import('node-llama-cpp');
 
 /** What node-llama-cpp's sampling has beside the usual. */
-const samplingParts: readonly SamplingPart[] = [];
+const samplingParts: readonly SamplingPart[] = [
+  'repeat_penalty',
+  'presence_penalty',
+  'frequency_penalty',
+  'dry_multiplier',
+  'xtc_probability',
+  'logit_bias',
+];
+
+/** A bias of so much bans the token. */
+const bans = -100;
 
 /** A prompt goes in pieces of so many tokens: none of them can be ended from outside. */
 const stepTokens = 64;
@@ -153,7 +164,12 @@ class AddonDriver implements Driver {
   }
 
   startSampling(sequence: Sequence, { sampling, grammar }: PreparedRequest): Sampler {
-    return new AddonSampler(this.#own(sequence), sampling, this.#stateOf(grammar));
+    const options = this.#optionsOf(this.#own(sequence), sampling);
+    const state = this.#stateOf(grammar);
+    return new AddonSampler(
+      this.#own(sequence),
+      state === undefined ? options : { ...options, grammarEvaluationState: state },
+    );
   }
 
   /** Calls that are made in one turn of the event loop share a batch. */
@@ -180,6 +196,50 @@ class AddonDriver implements Driver {
 
   interrupt(): void {
     // node-llama-cpp ends no decode that has begun.
+  }
+
+  #optionsOf(sequence: AddonSequence, sampling: ResolvedSampling): SequenceEvaluateOptions {
+    const { penalties, dry, xtc, logitBias } = sampling;
+    const { repeat, presence, frequency, lastN } = penalties;
+    const isPunished = lastN > 0 && (repeat !== 1 || presence !== 0 || frequency !== 0);
+    return {
+      temperature: sampling.temperature,
+      topK: sampling.topK,
+      topP: sampling.topP,
+      minP: sampling.minP,
+      seed: sampling.seed,
+      ...(isPunished
+        ? {
+            repeatPenalty: {
+              punishTokens: () => sequence.tokens().slice(-lastN).map(asToken),
+              maxPunishTokens: lastN,
+              penalty: repeat,
+              presencePenalty: presence,
+              frequencyPenalty: frequency,
+            },
+          }
+        : {}),
+      ...(dry === undefined
+        ? {}
+        : {
+            dryRepeatPenalty: {
+              strength: dry.multiplier,
+              base: dry.base,
+              allowedLength: dry.allowedLength,
+              lastTokens: dry.lastN,
+            },
+          }),
+      ...(xtc === undefined ? {} : { xtc }),
+      ...(logitBias.length === 0 ? {} : { tokenBias: this.#biasOf(logitBias) }),
+    };
+  }
+
+  #biasOf(biases: ResolvedSampling['logitBias']): TokenBias {
+    const bias = this.#library.TokenBias.for(this.#model);
+    for (const { token, bias: amount } of biases) {
+      bias.set(asToken(token), amount <= bans ? 'never' : { logit: amount });
+    }
+    return bias;
   }
 
   #own(sequence: Sequence): AddonSequence {
@@ -312,21 +372,10 @@ class AddonSampler implements Sampler {
   readonly #constrained: boolean;
   #iterator: AsyncGenerator<Token, void> | undefined;
 
-  constructor(
-    sequence: AddonSequence,
-    sampling: ResolvedSampling,
-    grammar: LlamaGrammarEvaluationState | undefined,
-  ) {
+  constructor(sequence: AddonSequence, options: SequenceEvaluateOptions) {
     this.#sequence = sequence;
-    this.#constrained = grammar !== undefined;
-    this.#options = {
-      temperature: sampling.temperature,
-      topK: sampling.topK,
-      topP: sampling.topP,
-      minP: sampling.minP,
-      seed: sampling.seed,
-      ...(grammar === undefined ? {} : { grammarEvaluationState: grammar }),
-    };
+    this.#options = options;
+    this.#constrained = options.grammarEvaluationState !== undefined;
   }
 
   /** The token after `tokens`, or undefined where the model has ended. */

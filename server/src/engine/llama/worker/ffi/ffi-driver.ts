@@ -49,6 +49,7 @@ const samplingParts: readonly SamplingPart[] = [
   'xtc_probability',
   'mirostat',
   'logit_bias',
+  'logprobs',
 ];
 /** Most tokens of one decode. */
 const batchSize = 512;
