@@ -6,6 +6,8 @@ export const limits = {
   jsonDepth: 128,
   /** Most values in one line: objects, arrays and what they hold. A full request has some 13 000. */
   jsonValues: 262_144,
+  /** The same for a line that the daemon wrote, which may hold vectors. */
+  answerValues: 4_718_592,
   /** Largest request id in UTF-16 units. */
   idLength: 256,
   /** Most messages in one request. */
@@ -38,6 +40,8 @@ export const limits = {
   logprobs: 20,
   /** Most texts in one request for embeddings. */
   embedInputs: 2048,
+  /** Most numbers of all vectors that one answer gives: they fit into a frame. */
+  embedNumbers: 4_194_304,
   /** Most documents in one request to rerank (row 36). */
   rerankDocuments: 256,
   /** Most bytes of query and documents together: 8 MiB (row 36). */

@@ -49,6 +49,8 @@ export interface ModelInfo {
   readonly infill: boolean;
   /** Whether it has a chat template, so that it was tuned to converse. Absent: not known. */
   readonly chat?: boolean;
+  /** Numbers of its vectors; only of a model that gives embeddings. */
+  readonly dimensions?: number;
   /** What someone should know before expecting an assistant; absent where nothing need be said. */
   readonly caution?: string;
   /** What drives llama.cpp: `ffi`, its C interface, or `addon`, node-llama-cpp. Absent where it is not llama.cpp. */

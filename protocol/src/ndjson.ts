@@ -146,10 +146,10 @@ export class NdjsonDecoder {
 }
 
 /** The JSON object in a line. Never throws. */
-export function parseLine(line: DecodedLine): ParsedLine {
+export function parseLine(line: DecodedLine, mostValues?: number): ParsedLine {
   switch (line.kind) {
     case 'line':
-      return parseJsonObject(line.text);
+      return parseJsonObject(line.text, mostValues);
     case 'malformed':
       return { kind: 'malformed', reason: 'not_utf8' };
     case 'too_large':

@@ -1,5 +1,6 @@
 import { adminFrameSchema, responseFrameSchema } from './frames.js';
 import type { AdminFrame, ResponseFrame } from './frames.js';
+import { limits } from './limits.js';
 import { parseLine } from './ndjson.js';
 import type { DecodedLine } from './ndjson.js';
 
@@ -18,7 +19,7 @@ const knownTypes: ReadonlySet<unknown> = new Set(
 
 /** Reads a line of the inference socket. A frame of an unknown `type` is ignored. Never throws. */
 export function readResponse(line: DecodedLine): FrameReading<ResponseFrame> {
-  const parsed = parseLine(line);
+  const parsed = parseLine(line, limits.answerValues);
   if (parsed.kind !== 'value') return { kind: 'malformed' };
   const result = responseFrameSchema.safeParse(parsed.value);
   if (result.success) return { kind: 'frame', frame: result.data };

@@ -8,9 +8,11 @@ import type {
   StreamInfo,
   TokenLogprob,
   ToolCall,
+  TypedRequest,
   Usage,
 } from '@hearth/protocol';
 import type { Channels } from './channels/channels-port.js';
+import type { Rendered } from './engine/encoding.js';
 import type { EngineTimings } from './engine/engine.js';
 
 /**
@@ -34,6 +36,16 @@ export interface DaemonApi {
    *   `backend_unavailable`, `invalid_request`, `draining` and so on.
    */
   generate(request: GenerateRequest, caller: Caller, signal: AbortSignal): AsyncIterable<GenerationEvent>;
+
+  /**
+   * Answers a typed request: vectors, a ranking, tokens or a text.
+   *
+   * @throws HearthError with the code that the client is to see; `cancelled` once `signal` is aborted.
+   */
+  answerTyped(request: TypedRequest, caller: Caller, signal: AbortSignal): Promise<TypedResult>;
+
+  /** The prompt of a generation, which is not run. @throws HearthError as {@link answerTyped} does. */
+  render(request: GenerateRequest, caller: Caller, signal: AbortSignal): Promise<Rendering>;
 
   /** Exact token counts from the loaded vocabulary, one a text. @throws HearthError `backend_unavailable`. */
   countTokens(texts: readonly string[], model?: string): Promise<readonly number[]>;
@@ -98,6 +110,34 @@ export type GenerationEvent =
       readonly firstTokenMs: number | undefined;
       readonly totalMs: number;
     };
+
+/** Who served: the backend's name, and the model's id. */
+interface Served {
+  readonly backend: string;
+  readonly model: string;
+}
+
+/** What a typed request is answered with. */
+export type TypedResult = Served &
+  (
+    | {
+        readonly kind: 'embeddings';
+        /** One an input, in their order; of length 1. */
+        readonly vectors: readonly (readonly number[])[];
+        readonly inputTokens: number;
+      }
+    | {
+        readonly kind: 'ranking';
+        /** The best first. */
+        readonly results: readonly { readonly index: number; readonly score: number }[];
+        readonly inputTokens: number;
+      }
+    | { readonly kind: 'tokens'; readonly tokens: readonly number[] }
+    | { readonly kind: 'text'; readonly content: string }
+  );
+
+/** A prompt as the model would get it. */
+export type Rendering = Served & Rendered;
 
 /** Changes carry no payload where the getter beside them gives the present state: late readers miss nothing. */
 export interface DaemonEvents {

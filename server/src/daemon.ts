@@ -14,6 +14,7 @@ import {
   HearthError,
   type StreamInfo,
   toErrorFrame,
+  type TypedRequest,
   wireVersion,
 } from '@hearth/protocol';
 import { Admission, systemClock } from './admission/admission.js';
@@ -25,7 +26,14 @@ import { ShutdownFlushError } from './channels/durable/shutdown-flush-error.js';
 import type { Config } from './config/config.js';
 import { connectionBudget } from './connections/connection-budget.js';
 import { type Connection, ConnectionSupervisor, type Service } from './connections/supervisor.js';
-import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from './daemon-api.js';
+import type {
+  Caller,
+  DaemonApi,
+  DaemonEvents,
+  GenerationEvent,
+  Rendering,
+  TypedResult,
+} from './daemon-api.js';
 import { serveAdmin } from './endpoints/admin/admin-endpoint.js';
 import { openGateway } from './endpoints/http/open-gateway.js';
 import { serveInference } from './endpoints/ndjson/inference-connection.js';
@@ -34,7 +42,8 @@ import type { Engine } from './engine/engine.js';
 import type { ActivityLog } from './events/activity-log.js';
 import { RequestTotals } from './events/request-totals.js';
 import { failureToError } from './generation/failures.js';
-import { generate } from './generation/generator.js';
+import { answerTyped, render } from './generation/asker.js';
+import { generate, type GeneratorParts } from './generation/generator.js';
 import { StreamRegistry } from './generation/stream-registry.js';
 import { bindSocket } from './lock/bind-socket.js';
 import { bindTcp, parseTcpAddress } from './lock/bind-tcp.js';
@@ -256,18 +265,29 @@ export class Daemon implements DaemonApi {
   }
 
   generate(request: GenerateRequest, caller: Caller, signal: AbortSignal): AsyncIterable<GenerationEvent> {
-    const parts = {
+    return generate(this.#generatorParts(), request, caller, signal);
+  }
+
+  answerTyped(request: TypedRequest, caller: Caller, signal: AbortSignal): Promise<TypedResult> {
+    return answerTyped(this.#generatorParts(), request, caller, signal);
+  }
+
+  render(request: GenerateRequest, caller: Caller, signal: AbortSignal): Promise<Rendering> {
+    return render(this.#generatorParts(), request, caller, signal);
+  }
+
+  #generatorParts(): GeneratorParts {
+    return {
       admission: this.#admission,
       router: this.#router,
       streams: this.#streams,
       record: this.#record,
       now: (): number => performance.now(),
     };
-    return generate(parts, request, caller, signal);
   }
 
   async countTokens(texts: readonly string[], model?: string): Promise<readonly number[]> {
-    const route = this.#router.route(model);
+    const route = this.#router.route(model, 'tokenize');
     // Counting says nothing of how well the backend generates.
     route.settle('neutral');
     try {
@@ -468,6 +488,8 @@ export class Daemon implements DaemonApi {
     engine.events.on('state', (state) => {
       this.events.emit('health');
       if (state.kind === 'loading') return;
+      // What a model can do is known once it is loaded.
+      if (state.kind === 'ready') this.#board.publish(capabilitiesOf(engine));
       this.#record(state.kind === 'failed' || state.kind === 'restarting' ? 'warn' : 'info', 'engine', {
         msg: 'backend_state',
         backend: engine.name,
@@ -567,21 +589,23 @@ const keptForOperators = 16;
 /** What every admin frame begins with. */
 const adminEnvelope = { id: 'admin', type: 'status' } as const;
 
-/** What a backend can do. Vision, tools and the rest are false until an engine here can do them (row 57). */
-function capabilitiesOf(engine: Engine): AdminFrame {
+/** What a backend can do. */
+function capabilitiesOf({ name, capabilities, accelerator, gpuLayers }: Engine): AdminFrame {
+  const { vision, tools, thinking, embed, rerank } = capabilities;
   return {
     ...adminEnvelope,
     status: 'capabilities',
-    backend: engine.name,
+    backend: name,
     wire_version: wireVersion,
-    v2: false,
-    vision: false,
+    v2: true,
+    vision,
     audio: false,
-    tools: false,
-    thinking: false,
-    embed: false,
-    accelerator: engine.accelerator,
-    gpu_layers: engine.gpuLayers,
+    tools,
+    thinking,
+    embed,
+    rerank,
+    accelerator,
+    gpu_layers: gpuLayers,
   };
 }
 

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { BackendConfig, Config, MockConfig } from '../config/config.js';
 import { defaultTokenVariable } from '../config/http-config.js';
 import { Daemon } from '../daemon.js';
+import type { EngineCapabilities } from '../engine/encoding.js';
 import type { Engine } from '../engine/engine.js';
 import { MockEngine } from '../engine/mock/mock-engine.js';
 import { createActivityLog, resolveLogDirectory } from '../events/activity-log.js';
@@ -95,7 +96,23 @@ function makeMockEngine(mock: MockConfig): Engine {
     ...(mock.token_delay_ms === undefined ? {} : { tokenDelayMs: mock.token_delay_ms }),
     ...(mock.ready_after_ms === undefined ? {} : { readyAfterMs: mock.ready_after_ms }),
     ...(mock.name === undefined ? {} : { name: mock.name }),
+    ...(mock.script === undefined ? {} : { script: mock.script }),
+    ...(mock.capabilities === undefined ? {} : { capabilities: capabilitiesOf(mock.capabilities) }),
   });
+}
+
+function capabilitiesOf(named: readonly (keyof EngineCapabilities)[]): EngineCapabilities {
+  const can = (name: keyof EngineCapabilities): boolean => named.includes(name);
+  return {
+    generate: can('generate'),
+    embed: can('embed'),
+    rerank: can('rerank'),
+    tokenize: can('tokenize'),
+    vision: can('vision'),
+    tools: can('tools'),
+    thinking: can('thinking'),
+    infill: can('infill'),
+  };
 }
 
 /** The configuration names an environment variable; it never holds the key itself (row 83). */

@@ -35,11 +35,17 @@ export function scriptedDaemon(): ScriptedDaemon {
     generate: (request, caller, signal) => play(daemon, request, caller, signal),
     countTokens: (texts) => Promise.resolve(texts.map(({ length }) => length)),
     channels: noChannels,
+    answerTyped: unasked,
+    render: unasked,
     build: { version: '0.0.0', builtAt: 0 },
     drain: () => {},
     cancelStream: () => false,
   };
   return daemon;
+}
+
+function unasked(): Promise<never> {
+  return Promise.reject(new Error('nobody asks this'));
 }
 
 async function* play(

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { engineFailureKinds } from '../engine/engine.js';
 import { StartupError } from '../lock/startup-error.js';
 import type { ConfigInput } from './config-file.js';
 import { httpConfigSchema } from './http-config.js';
@@ -22,6 +23,28 @@ const sha256 = z
   .transform((text) => text.toLowerCase());
 const contextSize = z.int().min(64).max(1_048_576);
 
+/** A piece of an answer that the mock plays. */
+const scriptedPiece = z.union(
+  [
+    z.strictObject({ text: z.string() }),
+    z.strictObject({ thinking: z.string() }),
+    z.strictObject({
+      tool_call: z.strictObject({ name, arguments: z.record(z.string(), z.unknown()) }),
+    }),
+    z.strictObject({ raw_tool_call: z.strictObject({ name, arguments: z.string() }) }),
+    z.strictObject({ failure: z.enum(engineFailureKinds) }),
+  ],
+  { error: 'must be one of text, thinking, tool_call, raw_tool_call and failure' },
+);
+
+const scriptedAnswer = z.strictObject({
+  when: z.string().optional(),
+  pieces: z.array(scriptedPiece).max(4096),
+  stop_detail: z.enum(['stop_sequence', 'tool_use']).optional(),
+  prompt_tokens: z.int().min(0).optional(),
+  cached_tokens: z.int().min(0).optional(),
+});
+
 const mockKnobs = {
   tokens: z.array(z.string()).optional(),
   document: z.string().max(1_048_576).optional(),
@@ -30,6 +53,12 @@ const mockKnobs = {
   pre_stream_error: z.enum(['not_ready', 'invalid_request', 'unavailable', 'internal']).optional(),
   ready_after_ms: z.number().min(-1).optional(),
   name: name.optional(),
+  /** Answers by what the last turn holds; the first that fits is played in place of `tokens`. */
+  script: z.array(scriptedAnswer).max(256).optional(),
+  /** What it can do; absent: everything but vision. */
+  capabilities: z
+    .array(z.enum(['generate', 'embed', 'rerank', 'tokenize', 'vision', 'tools', 'thinking', 'infill']))
+    .optional(),
 };
 
 const mockOptionsSchema = z

@@ -10,6 +10,8 @@ import type {
   Usage,
 } from '@hearth/protocol';
 
+import type { EmbedInput, Embeddings, EngineCapabilities, Rendered, Scores } from './encoding.js';
+
 /**
  * The Engine port: what the router needs of anything that can generate text.
  *
@@ -22,6 +24,8 @@ export interface Engine {
   readonly state: BackendState;
   /** The loaded model; undefined until it is known. */
   readonly model: ModelInfo | undefined;
+  /** What it can do; of an engine that has not loaded its model yet, what it is likely to. */
+  readonly capabilities: EngineCapabilities;
   readonly accelerator: 'cpu' | 'cuda' | 'metal' | 'vulkan' | 'rocm';
   readonly gpuLayers: number;
   /** Process id of the worker, where there is one. */
@@ -47,6 +51,26 @@ export interface Engine {
 
   /** Exact token counts, one a text. @throws EngineFailure `not_ready` while no model is loaded. */
   countTokens(texts: readonly string[]): Promise<readonly number[]>;
+
+  /**
+   * Vectors for texts. This and the four that follow reject with the signal's reason once it is aborted, within one
+   * text; they take their turn beside running generations.
+   *
+   * @throws EngineFailure `embed_unsupported` where the model gives none, `invalid_request` where a text is too long.
+   */
+  embed(input: EmbedInput, signal: AbortSignal): Promise<Embeddings>;
+
+  /** How well each document answers the query. @throws EngineFailure `rerank_unsupported`, `invalid_request`. */
+  rerank(query: string, documents: readonly string[], signal: AbortSignal): Promise<Scores>;
+
+  /** Tokens of `text`, without begin and end; marks of control tokens in it have no power. @throws EngineFailure */
+  tokenize(text: string, signal: AbortSignal): Promise<readonly number[]>;
+
+  /** Text of `tokens`. @throws EngineFailure `invalid_request` for one that the vocabulary lacks. */
+  detokenize(tokens: readonly number[], signal: AbortSignal): Promise<string>;
+
+  /** The prompt of `request`, which is not run. @throws EngineFailure as {@link generate} does. */
+  render(request: ResolvedGeneration, signal: AbortSignal): Promise<Rendered>;
 
   /** Ends running generations, then the worker. Resolves when nothing of the engine is left. */
   stop(): Promise<void>;
@@ -94,18 +118,21 @@ export interface EngineTimings {
  * Why an engine could not serve. `invalid_request`, `unsupported` and `…_unsupported` are the client's doing (row 76);
  * so is `tool_call_malformed` as far as the backend's health goes: the model wrote a call that is none.
  */
-export type EngineFailureKind =
-  | 'not_ready'
-  | 'invalid_request'
-  | 'unsupported'
-  | 'attachment_unsupported'
-  | 'embed_unsupported'
-  | 'rerank_unsupported'
-  | 'tool_call_malformed'
-  | 'unavailable'
-  | 'internal'
-  | 'crashed'
-  | 'hung';
+export type EngineFailureKind = (typeof engineFailureKinds)[number];
+
+export const engineFailureKinds = [
+  'not_ready',
+  'invalid_request',
+  'unsupported',
+  'attachment_unsupported',
+  'embed_unsupported',
+  'rerank_unsupported',
+  'tool_call_malformed',
+  'unavailable',
+  'internal',
+  'crashed',
+  'hung',
+] as const;
 
 /** An engine's failure, before the router gives it a wire code. `message` holds no content and no path. */
 export class EngineFailure extends Error {
@@ -117,3 +144,25 @@ export class EngineFailure extends Error {
     this.kind = kind;
   }
 }
+
+/** What an engine throws where it was asked for what its {@link EngineCapabilities} lack. */
+export function cannot(what: 'generate' | 'embed' | 'rerank' | 'tokenize'): EngineFailure {
+  const [kind, message] = refusals[what];
+  return new EngineFailure(kind, message);
+}
+
+const refusals = {
+  generate: [
+    'unsupported',
+    'This model does not generate text: it is made for embeddings or for ranking. Name another one with `model`.',
+  ],
+  embed: [
+    'embed_unsupported',
+    'This model gives no embeddings. Load one that is made for them, and name it.',
+  ],
+  rerank: [
+    'rerank_unsupported',
+    'This model does not rank documents. Load one that is made for it, and name it.',
+  ],
+  tokenize: ['unsupported', 'This backend is a remote service, whose vocabulary is not known here.'],
+} as const satisfies Record<string, readonly [EngineFailureKind, string]>;

@@ -122,6 +122,7 @@ async function* run(
   onStopped: () => void,
 ): AsyncGenerator<GenerationEvent, void, undefined> {
   const route = claim(parts, model, reqId);
+  refuseMedia(parts, route, resolved, reqId);
   const backend = route.engine.name;
   stream.running(backend);
   const gathering = new Gathering();
@@ -196,6 +197,28 @@ function claim(parts: GeneratorParts, model: string | undefined, reqId: string):
     parts.record('warn', 'router', { msg: 'request_rejected', req_id: reqId, code });
     throw error;
   }
+}
+
+/** @throws HearthError `attachment_unsupported` where the engine cannot look at what a message brings. */
+function refuseMedia(
+  parts: GeneratorParts,
+  route: Route,
+  { input }: ResolvedGeneration,
+  reqId: string,
+): void {
+  if (input.kind !== 'chat') return;
+  const media = input.messages.flatMap(({ content }) => content.filter((block) => block.kind === 'media'));
+  const { vision } = route.engine.capabilities;
+  if (media.every(({ medium }) => medium === 'image' && vision)) return;
+  route.settle('neutral');
+  const code = 'attachment_unsupported';
+  parts.record('warn', 'router', { msg: 'request_rejected', req_id: reqId, code });
+  throw new HearthError(
+    code,
+    vision
+      ? 'This model looks at images only.'
+      : 'This model reads text only. Leave out attachments, or name another model.',
+  );
 }
 
 function recordFailure(

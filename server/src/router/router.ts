@@ -1,5 +1,7 @@
 import { HearthError } from '@hearth/protocol';
-import type { Engine } from '../engine/engine.js';
+import type { EngineCapabilities } from '../engine/encoding.js';
+import { cannot, type Engine } from '../engine/engine.js';
+import { failureToError } from '../generation/failures.js';
 import {
   type BreakerPolicy,
   type BreakerState,
@@ -15,6 +17,9 @@ import {
 
 /** How a routed request ended, as the breaker sees it. `neutral`: it says nothing of the backend. */
 export type RouteOutcome = 'success' | 'failure' | 'neutral';
+
+/** What a request needs of the engine that is to serve it. */
+export type Need = Extract<keyof EngineCapabilities, 'generate' | 'embed' | 'rerank' | 'tokenize'>;
 
 /** A request's claim on one engine. Settled exactly once; settling again does nothing. */
 export interface Route {
@@ -63,12 +68,14 @@ export class Router {
    * Claims an engine.
    *
    * @param model id that was asked for; undefined: any.
-   * @throws HearthError `model_not_found` where no engine has that model, `backend_unavailable` where none that
-   *   has it can serve now.
+   * @throws HearthError `model_not_found` where no engine has that model, `embed_unsupported` and the like where
+   *   those that have it cannot do what is needed, `backend_unavailable` where none that can is able to serve now.
    */
-  route(model: string | undefined): Route {
-    const candidates = this.#engines.filter((engine) => serves(engine, model));
-    if (candidates.length === 0 && model !== undefined && this.#engines.length > 0) throw modelNotFound();
+  route(model: string | undefined, need: Need = 'generate'): Route {
+    const named = this.#engines.filter((engine) => serves(engine, model));
+    if (named.length === 0 && model !== undefined && this.#engines.length > 0) throw modelNotFound();
+    const candidates = named.filter((engine) => engine.capabilities[need]);
+    if (candidates.length === 0 && named.length > 0) throw failureToError(cannot(need));
     const now = this.#now();
     const engine = candidates.find(
       (candidate) => candidate.state.kind === 'ready' && mayPass(this.#breaker(candidate), now, this.#policy),

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import {
+  type AnswerFrame,
   type DecodedLine,
   encodeFrameBytes,
   type ErrorCode,
@@ -12,11 +13,12 @@ import {
   toErrorFrame,
   toHearthError,
   type TypedReplyFrame,
+  type TypedRequest,
 } from '@hearth/protocol';
 import { BoundedWriter } from '../../connections/bounded-writer.js';
 import { watchPeerGone } from '../../connections/peer-gone.js';
 import type { FarewellReason, Service } from '../../connections/supervisor.js';
-import type { DaemonApi } from '../../daemon-api.js';
+import type { Caller, DaemonApi } from '../../daemon-api.js';
 import type { RecordActivity } from '../../record-activity.js';
 import { Answer } from './answer.js';
 import { ChannelRequests } from './channel-requests.js';
@@ -24,6 +26,7 @@ import { KeyGate } from './key-gate.js';
 import { lingeringClose } from './lingering-close.js';
 import type { Reply } from './reply.js';
 import { TypedAnswer } from './typed-answer.js';
+import { toAnswerFrame, toRenderedFrame, toTypedError } from './typed-result.js';
 
 export interface InferenceConnectionOptions {
   readonly daemon: DaemonApi;
@@ -156,16 +159,13 @@ class InferenceConnection {
     const reading = readRequest(line);
     switch (reading.kind) {
       case 'request':
-        await this.#start(reading.request);
+        await this.#start(reading.request, reading.request.dry_run === true ? this.#render : this.#run);
         return 'read_on';
       case 'cancel':
         await this.#cancel(reading.id, reading.target);
         return 'read_on';
       case 'typed':
-        await this.#refuse(
-          reading.id,
-          new HearthError('unsupported_parameter', 'This daemon does not answer this type of request yet.'),
-        );
+        await this.#start(reading.request, this.#answerTyped);
         return 'read_on';
       case 'channel':
         await this.#channels.take(reading.request);
@@ -199,13 +199,16 @@ class InferenceConnection {
   }
 
   /** Runs the request beside the others of this connection. One too many is refused, so that a cancel is read. */
-  async #start(request: GenerateRequest): Promise<void> {
+  async #start<Request extends { readonly id: string }>(
+    request: Request,
+    run: (request: Request, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
     if (this.#inFlight.size >= maxInFlight) {
       await this.#refuse(request.id, tooManyInFlight());
       return;
     }
     const cancel = new AbortController();
-    const flight: Flight = { id: request.id, cancel, done: this.#run(request, cancel.signal) };
+    const flight: Flight = { id: request.id, cancel, done: run(request, cancel.signal) };
     this.#inFlight.add(flight);
     void flight.done.then(() => this.#inFlight.delete(flight));
   }
@@ -237,25 +240,54 @@ class InferenceConnection {
     stopWatching();
   }
 
-  async #run(request: GenerateRequest, signal: AbortSignal): Promise<void> {
+  get #caller(): Caller {
     const { transport, client } = this.#options;
-    const caller = { name: transport === 'tcp' ? 'tcp' : 'socket', client };
-    const answer = replyTo(request, (frame) => this.#send(frame));
+    return { name: transport === 'tcp' ? 'tcp' : 'socket', client };
+  }
+
+  readonly #run = async (request: GenerateRequest, signal: AbortSignal): Promise<void> => {
+    const reply = replyTo(request, (frame) => this.#send(frame));
     try {
-      for await (const event of this.#options.daemon.generate(request, caller, signal))
-        await answer.tell(event);
+      for await (const event of this.#options.daemon.generate(request, this.#caller, signal))
+        await reply.tell(event);
     } catch (error) {
-      await answer.fail(toHearthError(error));
+      await reply.fail(toHearthError(error));
     } finally {
-      answer.end();
+      reply.end();
+    }
+  };
+
+  readonly #answerTyped = async (request: TypedRequest, signal: AbortSignal): Promise<void> => {
+    const { daemon } = this.#options;
+    await this.#answerOnce(request, async () =>
+      toAnswerFrame(request.id, await daemon.answerTyped(request, this.#caller, signal)),
+    );
+  };
+
+  readonly #render = async (request: GenerateRequest, signal: AbortSignal): Promise<void> => {
+    const { daemon } = this.#options;
+    await this.#answerOnce(request, async () =>
+      toRenderedFrame(request.id, await daemon.render(request, this.#caller, signal)),
+    );
+  };
+
+  async #answerOnce(
+    { id, events }: { readonly id: string; readonly events?: boolean | undefined },
+    ask: () => Promise<AnswerFrame>,
+  ): Promise<void> {
+    try {
+      await this.#send(await ask());
+    } catch (error) {
+      await this.#send(toTypedError(id, toHearthError(error), events));
     }
   }
 
   /** Writes at the peer's pace. A peer that is gone, or does not read in time, takes its requests with it. */
   async #send(frame: ResponseFrame | TypedReplyFrame): Promise<void> {
     if (this.#gone) return;
+    const bytes = encodeOrRefuse(frame);
     try {
-      await this.#writer.write(encodeFrameBytes(frame));
+      await this.#writer.write(bytes);
     } catch (error) {
       this.#lost(error);
     }
@@ -274,6 +306,15 @@ class InferenceConnection {
 
 /** A refusal by one of these goes to a client that has asked for what version 1 does not know. */
 const codesOfAdditions: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['wire_version_unsupported']);
+
+/** An answer that is too large for a frame is an error to its request, and harms nobody else. */
+function encodeOrRefuse(frame: ResponseFrame | TypedReplyFrame): Uint8Array {
+  try {
+    return encodeFrameBytes(frame);
+  } catch (error) {
+    return encodeFrameBytes(toErrorFrame(frame.id, toHearthError(error)));
+  }
+}
 
 function replyTo(
   request: GenerateRequest,

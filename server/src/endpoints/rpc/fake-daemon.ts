@@ -7,6 +7,7 @@ import type {
   ModelInfo,
   StreamInfo,
 } from '@hearth/protocol';
+import { HearthError } from '@hearth/protocol';
 import { noChannels } from '../../channels/no-channels.js';
 import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from '../../daemon-api.js';
 
@@ -59,6 +60,8 @@ export function fakeDaemon(script: FakeScript = {}): FakeDaemon {
     },
     countTokens: script.countTokens ?? ((texts) => Promise.resolve(texts.map((text) => text.length))),
     channels: noChannels,
+    answerTyped: () => Promise.reject(new HearthError('unsupported_parameter', 'The fake only generates.')),
+    render: () => Promise.reject(new HearthError('unsupported_parameter', 'The fake only generates.')),
     build: { version: '0.0.0', builtAt: 1 },
     drain: () => events.emit('draining'),
     cancelStream: (id) => {

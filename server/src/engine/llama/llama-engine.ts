@@ -6,16 +6,21 @@ import type { GgufFacts } from '../../models/gguf-check.js';
 import type { ModelSource } from '../../models/model-source.js';
 import { ChecksumError } from '../../models/trust/quarantine.js';
 import { openTrustedFile, type TrustedFile } from '../../models/trust/trusted-file.js';
-import { EngineFailure } from '../engine.js';
+import { generatorCapabilities } from '../encoding.js';
+import type { EmbedInput, Embeddings, EngineCapabilities, Rendered, Scores } from '../encoding.js';
+import { cannot, EngineFailure } from '../engine.js';
 import type { Engine, EngineChunk, EngineEvents } from '../engine.js';
 import {
   RestartPolicy,
   type RestartOptions,
   defaultRestartOptions,
 } from '../../supervisor/restart-policy.js';
+import { toUnitVector } from '../unit-vector.js';
 import { HangWatch } from './hang-watch.js';
 import { ReplyQueue } from './reply-queue.js';
+import { slicesOf } from './slices.js';
 import { SpeedMeter } from './speed-meter.js';
+import { taskPrompt } from './task-prompts.js';
 import { classifyDeath, findAssertion } from './worker-death.js';
 import type { WorkerExit } from './worker-death.js';
 import { WorkerProcess, defaultStopTimes } from './worker-process.js';
@@ -25,6 +30,8 @@ import type {
   FromWorker,
   GenerationResult,
   Piece,
+  Question,
+  QuestionAnswer,
   LoadedInfo,
   RequestFailure,
   StepGrammars,
@@ -73,6 +80,7 @@ type Reply =
   | { readonly kind: 'chunk'; readonly piece: Piece }
   | { readonly kind: 'done'; readonly result: GenerationResult }
   | { readonly kind: 'counted'; readonly counts: readonly number[] }
+  | { readonly kind: 'answered'; readonly answer: QuestionAnswer }
   | { readonly kind: 'failed'; readonly error: EngineFailure };
 
 /** A worker and what is known of it. Gone with the worker. */
@@ -106,6 +114,8 @@ export class LlamaEngine implements Engine {
   #state: BackendState = { kind: 'starting' };
   #started = false;
   #model: ModelInfo | undefined;
+  #capabilities: EngineCapabilities = generatorCapabilities;
+  #facts: GgufFacts | undefined;
   #current: Incarnation | undefined;
   #policy: RestartPolicy;
   #restartTimer: NodeJS.Timeout | undefined;
@@ -120,6 +130,10 @@ export class LlamaEngine implements Engine {
 
   get state(): BackendState {
     return this.#state;
+  }
+
+  get capabilities(): EngineCapabilities {
+    return this.#capabilities;
   }
 
   get model(): ModelInfo | undefined {
@@ -145,6 +159,7 @@ export class LlamaEngine implements Engine {
       yield cancelled;
       return;
     }
+    if (!this.#capabilities.generate) throw cannot('generate');
     const incarnation = this.#requireReady();
     const { worker, pending } = incarnation;
     const { id, replies } = this.#open(incarnation);
@@ -197,9 +212,79 @@ export class LlamaEngine implements Engine {
     incarnation.pending.delete(id);
     watchWork(incarnation);
     if (reply.kind === 'counted') return reply.counts;
-    throw reply.kind === 'failed'
-      ? reply.error
-      : new EngineFailure('internal', 'The engine gave a wrong answer.');
+    throw reply.kind === 'failed' ? reply.error : wrongAnswer();
+  }
+
+  async embed(input: EmbedInput, signal: AbortSignal): Promise<Embeddings> {
+    if (!this.#capabilities.embed) throw cannot('embed');
+    const width = this.#model?.dimensions ?? 0;
+    const { dimensions = width } = input;
+    if (dimensions > width) {
+      throw new EngineFailure('invalid_request', `dimensions: this model gives ${String(width)}`);
+    }
+    const prompt = taskPrompt(this.#facts?.architecture, input.task);
+    const vectors: (readonly number[])[] = [];
+    let inputTokens = 0;
+    for (const texts of slicesOf(input.texts)) {
+      const question = { kind: 'embed', texts: texts.map((text) => prompt + text) } as const;
+      const answer = expect(await this.#ask(question, signal), 'vectors');
+      for (const vector of answer.vectors) vectors.push(toUnitVector(vector, dimensions));
+      inputTokens += answer.tokens;
+    }
+    return { vectors, inputTokens };
+  }
+
+  async rerank(query: string, documents: readonly string[], signal: AbortSignal): Promise<Scores> {
+    if (!this.#capabilities.rerank) throw cannot('rerank');
+    const scores: number[] = [];
+    let inputTokens = 0;
+    for (const slice of slicesOf(documents)) {
+      const answer = expect(await this.#ask({ kind: 'rank', query, documents: slice }, signal), 'scores');
+      scores.push(...answer.scores);
+      inputTokens += answer.tokens;
+    }
+    return { scores, inputTokens };
+  }
+
+  async tokenize(text: string, signal: AbortSignal): Promise<readonly number[]> {
+    return expect(await this.#ask({ kind: 'tokenize', text }, signal), 'tokens').tokens;
+  }
+
+  async detokenize(tokens: readonly number[], signal: AbortSignal): Promise<string> {
+    const size = this.#facts?.vocabularySize ?? 0;
+    if (this.#facts !== undefined && tokens.some((token) => token >= size)) {
+      throw new EngineFailure('invalid_request', `tokens: the vocabulary ends at ${String(size - 1)}`);
+    }
+    return expect(await this.#ask({ kind: 'detokenize', tokens }, signal), 'text').text;
+  }
+
+  async render(request: ResolvedGeneration, signal: AbortSignal): Promise<Rendered> {
+    if (!this.#capabilities.generate) throw cannot('generate');
+    const { text, tokens, grammar } = expect(await this.#ask({ kind: 'render', request }, signal), 'prompt');
+    return { prompt: text, promptTokens: tokens, ...(grammar === undefined ? {} : { grammar }) };
+  }
+
+  /** @throws EngineFailure, or the signal's reason once it is aborted and the worker has stopped. */
+  async #ask(question: Question, signal: AbortSignal): Promise<QuestionAnswer> {
+    signal.throwIfAborted();
+    const incarnation = this.#requireReady();
+    const { worker, pending } = incarnation;
+    const { id, replies } = this.#open(incarnation);
+    const abort = (): void => {
+      worker.send({ kind: 'abort', id });
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    worker.send({ kind: 'ask', id, question });
+    try {
+      const reply = await replies.next();
+      signal.throwIfAborted();
+      if (reply.kind === 'answered') return reply.answer;
+      throw reply.kind === 'failed' ? reply.error : wrongAnswer();
+    } finally {
+      signal.removeEventListener('abort', abort);
+      pending.delete(id);
+      watchWork(incarnation);
+    }
   }
 
   async stop(): Promise<void> {
@@ -250,6 +335,13 @@ export class LlamaEngine implements Engine {
 
   #spawn(file: TrustedFile): void {
     const { facts } = file;
+    if (facts.purpose === 'projector') {
+      void file.close();
+      throw new HearthError(
+        'model_load_failed',
+        'This file turns pictures into what another model reads, and is no model by itself. Load that one.',
+      );
+    }
     const workerPath =
       this.#options.workerPath ??
       findUpwards(import.meta.url, ['engine-worker.mjs', 'dist/engine-worker.mjs']);
@@ -325,6 +417,7 @@ export class LlamaEngine implements Engine {
       case 'chunk':
       case 'done':
       case 'counted':
+      case 'answered':
         incarnation.pending.get(message.id)?.push(message);
         return;
       case 'failed':
@@ -352,12 +445,15 @@ export class LlamaEngine implements Engine {
     if (this.#stopping.signal.aborted) return;
     const { source } = this.#options;
     incarnation.readyAt = performance.now();
+    this.#capabilities = capabilitiesFor(info);
+    this.#facts = facts;
     this.#model = {
       id: source.id,
       displayName: source.displayName,
       contextSize: info.contextSize,
       sizeBytes: facts.sizeBytes,
       infill: info.infill,
+      ...(this.#capabilities.embed ? { dimensions: info.embedder?.dimensions ?? 0 } : {}),
       chat: facts.chatTemplate,
       driver: info.driver,
       ...(info.driverReason === undefined ? {} : { driverReason: info.driverReason }),
@@ -459,6 +555,41 @@ const longestStepOf: Readonly<Record<StepGrammars, number>> = {
 /** A ready worker is watched while it has work. */
 function watchWork({ watch, pending }: Incarnation): void {
   watch.setBusy(pending.size > 0);
+}
+
+function wrongAnswer(): EngineFailure {
+  return new EngineFailure('internal', 'The engine gave a wrong answer.');
+}
+
+/** `answer`, which must be of this kind. @throws EngineFailure */
+function expect<Kind extends QuestionAnswer['kind']>(
+  answer: QuestionAnswer,
+  kind: Kind,
+): Extract<QuestionAnswer, { kind: Kind }> {
+  if (isOfKind(answer, kind)) return answer;
+  throw wrongAnswer();
+}
+
+function isOfKind<Kind extends QuestionAnswer['kind']>(
+  answer: QuestionAnswer,
+  kind: Kind,
+): answer is Extract<QuestionAnswer, { kind: Kind }> {
+  return answer.kind === kind;
+}
+
+/** A model that was trained for vectors or scores does not generate, and one that generates gives neither. */
+function capabilitiesFor({ infill, embedder, tools, thinking }: LoadedInfo): EngineCapabilities {
+  const encodes = embedder?.only === true;
+  return {
+    generate: !encodes,
+    embed: encodes && embedder.gives === 'vectors',
+    rerank: encodes && embedder.gives === 'scores',
+    tokenize: true,
+    vision: false,
+    tools: tools === true,
+    thinking: thinking === true,
+    infill,
+  };
 }
 
 const cancelled: EngineChunk = {

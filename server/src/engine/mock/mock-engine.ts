@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BackendState, ModelInfo, ResolvedGeneration } from '@hearth/protocol';
+import type { EmbedInput, Embeddings, EngineCapabilities, Rendered, Scores } from '../encoding.js';
 import {
+  cannot,
   type Engine,
   type EngineChunk,
   type EngineEvents,
@@ -9,6 +11,8 @@ import {
   type EngineFailureKind,
 } from '../engine.js';
 import { continuation } from './known-document.js';
+import { mockEmbeddings, mockScores } from './mock-encoding.js';
+import { chooseAnswer, playAnswer, type ScriptedAnswer } from './mock-script.js';
 
 /** The knobs of the mock engine (row 78). */
 export interface MockOptions {
@@ -27,7 +31,23 @@ export interface MockOptions {
   readonly readyAfterMs: number;
   /** @default "mock" */
   readonly name: string;
+  /** Answers to play in place of `tokens`; where none fits, `tokens` are played. @default [] */
+  readonly script: readonly ScriptedAnswer[];
+  /** @default {@link mockCapabilities} */
+  readonly capabilities: EngineCapabilities;
 }
+
+/** Everything but looking at pictures. */
+export const mockCapabilities: EngineCapabilities = {
+  generate: true,
+  embed: true,
+  rerank: true,
+  tokenize: true,
+  vision: false,
+  tools: true,
+  thinking: true,
+  infill: true,
+};
 
 export const defaultMockOptions: MockOptions = {
   tokens: ['mock-response'],
@@ -37,6 +57,8 @@ export const defaultMockOptions: MockOptions = {
   preStreamError: undefined,
   readyAfterMs: 0,
   name: 'mock',
+  script: [],
+  capabilities: mockCapabilities,
 };
 
 /**
@@ -62,6 +84,10 @@ export class MockEngine implements Engine {
     this.name = this.#options.name;
   }
 
+  get capabilities(): EngineCapabilities {
+    return this.#options.capabilities;
+  }
+
   get state(): BackendState {
     return this.#state;
   }
@@ -82,7 +108,7 @@ export class MockEngine implements Engine {
     return this.#generateCalls;
   }
 
-  /** The most generations that ever ran at once (row 59). */
+  /** The most generations, and works on vectors and scores, that ever ran at once (rows 59, 64). */
   get mostRunning(): number {
     return this.#mostRunning;
   }
@@ -108,13 +134,19 @@ export class MockEngine implements Engine {
       document === undefined
         ? this.#options.tokens
         : continuation(document, request.input, request.sampling.stop, request.sampling.seed ?? 0);
-    if (this.#state.kind !== 'ready') throw new EngineFailure('not_ready', 'the mock engine is not ready');
+    this.#requireReady();
+    if (!this.#options.capabilities.generate) throw cannot('generate');
     if (preStreamError !== undefined)
       throw new EngineFailure(preStreamError, `mock failure: ${preStreamError}`);
 
     this.#running += 1;
     this.#mostRunning = Math.max(this.#mostRunning, this.#running);
     try {
+      const answer = chooseAnswer(this.#options.script, request.input);
+      if (answer !== undefined) {
+        yield* this.#play(answer, request, signal);
+        return;
+      }
       const wanted = tokens.slice(0, request.sampling.maxTokens);
       let emitted = 0;
       for (const text of wanted) {
@@ -137,10 +169,69 @@ export class MockEngine implements Engine {
     return Promise.resolve(texts.map((text) => text.split(/\s+/u).filter((word) => word !== '').length));
   }
 
+  async embed(input: EmbedInput, signal: AbortSignal): Promise<Embeddings> {
+    if (!this.#options.capabilities.embed) throw cannot('embed');
+    await this.#work(signal);
+    return mockEmbeddings(input);
+  }
+
+  async rerank(query: string, documents: readonly string[], signal: AbortSignal): Promise<Scores> {
+    if (!this.#options.capabilities.rerank) throw cannot('rerank');
+    await this.#work(signal);
+    return mockScores(query, documents);
+  }
+
+  /** The bytes of the text. */
+  tokenize(text: string): Promise<readonly number[]> {
+    return Promise.resolve([...Buffer.from(text, 'utf8')]);
+  }
+
+  detokenize(tokens: readonly number[]): Promise<string> {
+    if (tokens.every((token) => token < 256)) return Promise.resolve(Buffer.from(tokens).toString('utf8'));
+    return Promise.reject(new EngineFailure('invalid_request', 'tokens: the vocabulary ends at 255'));
+  }
+
+  render({ input }: ResolvedGeneration): Promise<Rendered> {
+    const prompt = input.kind === 'raw' ? input.prompt : JSON.stringify(input);
+    return Promise.resolve({ prompt, promptTokens: Buffer.byteLength(prompt) });
+  }
+
   stop(): Promise<void> {
     clearTimeout(this.#readyTimer);
     this.#setState({ kind: 'stopped' });
     return Promise.resolve();
+  }
+
+  async *#play(
+    answer: ScriptedAnswer,
+    request: ResolvedGeneration,
+    signal: AbortSignal,
+  ): AsyncGenerator<EngineChunk, void, void> {
+    let emitted = 0;
+    for (const chunk of playAnswer(answer, request)) {
+      if (chunk.kind !== 'done' && !(await this.#pause(signal))) {
+        yield done('cancelled', emitted);
+        return;
+      }
+      emitted += 1;
+      yield chunk;
+    }
+  }
+
+  /** Takes the time of one token. @throws the signal's reason once it is aborted. */
+  async #work(signal: AbortSignal): Promise<void> {
+    this.#requireReady();
+    this.#running += 1;
+    this.#mostRunning = Math.max(this.#mostRunning, this.#running);
+    try {
+      if (!(await this.#pause(signal))) signal.throwIfAborted();
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  #requireReady(): void {
+    if (this.#state.kind !== 'ready') throw new EngineFailure('not_ready', 'the mock engine is not ready');
   }
 
   /** Waits for the next token's time. False where `signal` ended the wait. */

@@ -3,7 +3,14 @@ import type { BackendState, ModelInfo, ResolvedGeneration, StopReason, Usage } f
 import { askModels, type ModelEntry } from '../../upstream/models.js';
 import { Upstream } from '../../upstream/upstream.js';
 import { type UpstreamError, upstreamErrorOf } from '../../upstream/upstream-error.js';
-import { type Engine, type EngineChunk, type EngineEvents, EngineFailure } from '../engine.js';
+import {
+  type Embeddings,
+  type EngineCapabilities,
+  generatorCapabilities,
+  type Rendered,
+  type Scores,
+} from '../encoding.js';
+import { cannot, type Engine, type EngineChunk, type EngineEvents, EngineFailure } from '../engine.js';
 import { CallAssembly, readPiece } from './completion-chunks.js';
 import { completionRequest } from './completion-request.js';
 import { readEvents } from './sse.js';
@@ -71,6 +78,17 @@ export class RemoteEngine implements Engine {
     const { apiKey, timeoutMs } = this.#options;
     this.#headers = apiKey === undefined || apiKey === '' ? [] : ['Authorization', `Bearer ${apiKey}`];
     this.#upstream = new Upstream({ headersMs: timeoutMs, idleMs: timeoutMs });
+  }
+
+  get capabilities(): EngineCapabilities {
+    // What the model behind it cannot do, the service says itself.
+    return {
+      ...generatorCapabilities,
+      tokenize: false,
+      tools: true,
+      thinking: true,
+      infill: this.#options.infill,
+    };
   }
 
   get state(): BackendState {
@@ -145,6 +163,26 @@ export class RemoteEngine implements Engine {
       }
       throw error instanceof EngineFailure ? error : failureOf(upstreamErrorOf(error));
     }
+  }
+
+  embed(): Promise<Embeddings> {
+    return Promise.reject(cannot('embed'));
+  }
+
+  rerank(): Promise<Scores> {
+    return Promise.reject(cannot('rerank'));
+  }
+
+  tokenize(): Promise<readonly number[]> {
+    return Promise.reject(cannot('tokenize'));
+  }
+
+  detokenize(): Promise<string> {
+    return Promise.reject(cannot('tokenize'));
+  }
+
+  render(): Promise<Rendered> {
+    return Promise.reject(cannot('tokenize'));
   }
 
   async countTokens(): Promise<readonly number[]> {

@@ -18,8 +18,14 @@ export interface Driver {
    */
   prepare(request: ResolvedGeneration): Promise<PreparedRequest>;
   countTokens(text: string): number;
-  /** Text of `tokens`, special ones left out; half a character at an end comes as U+FFFD. */
-  detokenize(tokens: readonly number[], before: readonly number[]): string;
+  /** Tokens of `text`, without begin and end; marks of control tokens in it have no power. */
+  tokenize(text: string): readonly number[];
+  /**
+   * Text of `tokens`; half a character at an end comes as U+FFFD.
+   *
+   * @param marks `shown`: control tokens as their text; otherwise they are left out
+   */
+  detokenize(tokens: readonly number[], before: readonly number[], marks?: 'shown'): string;
   setThreads(count: number): void;
   /**
    * Begins to choose tokens for one request.

@@ -2,8 +2,9 @@ import type { Driver } from './driver.js';
 import { LoadError } from './load.js';
 import { loadDriver } from './load-driver.js';
 import { isToWorker } from './messages.js';
-import type { FromWorker, LoadOrder, ToWorker } from './messages.js';
+import type { FromWorker, LoadOrder, Question, ToWorker } from './messages.js';
 import { cutForCount } from './pieces.js';
+import { Questions } from './questions.js';
 import { RequestError, toRequestFailure } from './request-error.js';
 import { Scheduler } from './scheduler.js';
 
@@ -17,7 +18,12 @@ const longestCount = 1024 * 1024;
 type State =
   | { readonly kind: 'idle' }
   | { readonly kind: 'loading' }
-  | { readonly kind: 'ready'; readonly driver: Driver; readonly scheduler: Scheduler };
+  | {
+      readonly kind: 'ready';
+      readonly driver: Driver;
+      readonly scheduler: Scheduler;
+      readonly questions: Questions;
+    };
 
 let state: State = { kind: 'idle' };
 
@@ -44,7 +50,7 @@ async function load(order: LoadOrder): Promise<void> {
         send({ kind: 'failed', id, failure });
       },
     });
-    state = { kind: 'ready', driver, scheduler };
+    state = { kind: 'ready', driver, scheduler, questions: new Questions(driver, longestText(order)) };
     const reason = driverReason === undefined ? {} : { driverReason };
     send({ kind: 'loaded', info: { ...driver.info, ...reason } });
   } catch (error) {
@@ -57,9 +63,22 @@ async function load(order: LoadOrder): Promise<void> {
   }
 }
 
+async function ask(id: number, question: Question): Promise<void> {
+  try {
+    if (state.kind !== 'ready') throw notLoaded();
+    send({ kind: 'answered', id, answer: await state.questions.ask(id, question) });
+  } catch (error) {
+    send({ kind: 'failed', id, failure: toRequestFailure(error) });
+  }
+}
+
+function notLoaded(): RequestError {
+  return new RequestError('unavailable', 'The model is not loaded yet.');
+}
+
 async function countTokens(id: number, texts: readonly string[]): Promise<void> {
   try {
-    if (state.kind !== 'ready') throw new RequestError('unavailable', 'The model is not loaded yet.');
+    if (state.kind !== 'ready') throw notLoaded();
     const counts: number[] = [];
     for (const text of texts) {
       if (text.length > longestCount)
@@ -77,6 +96,11 @@ async function countTokens(id: number, texts: readonly string[]): Promise<void> 
   }
 }
 
+/** No text of more UTF-16 units can be within the context. */
+function longestText({ contextSize, longestTokenBytes }: LoadOrder): number {
+  return longestTokenBytes === 0 ? Infinity : contextSize * longestTokenBytes;
+}
+
 async function shutdown(): Promise<void> {
   if (state.kind === 'ready') await state.scheduler.close();
   process.exit(0);
@@ -88,10 +112,12 @@ async function handle(message: ToWorker): Promise<void> {
       return load(message.order);
     case 'countTokens':
       return countTokens(message.id, message.texts);
+    case 'ask':
+      return ask(message.id, message.question);
     case 'ping':
       send({
         kind: 'pong',
-        stepMs: state.kind === 'ready' ? state.scheduler.stepMs : 0,
+        stepMs: state.kind === 'ready' ? Math.max(state.scheduler.stepMs, state.questions.stepMs) : 0,
         grammars: state.kind === 'ready' ? state.scheduler.stepGrammars : 'none',
       });
       return;
@@ -102,11 +128,12 @@ async function handle(message: ToWorker): Promise<void> {
       send({
         kind: 'failed',
         id: message.id,
-        failure: { kind: 'unavailable', message: 'The model is not loaded yet.' },
+        failure: toRequestFailure(notLoaded()),
       });
       return;
     case 'abort':
       if (state.kind === 'ready') state.scheduler.abort(message.id);
+      if (state.kind === 'ready') state.questions.abort(message.id);
       return;
     case 'credit':
       if (state.kind === 'ready') state.scheduler.addCredit(message.id, message.amount);

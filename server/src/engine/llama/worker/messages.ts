@@ -41,8 +41,26 @@ export type ToWorker =
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'credit'; readonly id: number; readonly amount: number }
   | { readonly kind: 'countTokens'; readonly id: number; readonly texts: readonly string[] }
+  | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
   | { readonly kind: 'ping' }
   | { readonly kind: 'shutdown' };
+
+/** What is answered at once and whole. The daemon keeps each of them small; an `abort` ends it between two texts. */
+export type Question =
+  | { readonly kind: 'tokenize'; readonly text: string }
+  | { readonly kind: 'detokenize'; readonly tokens: readonly number[] }
+  | { readonly kind: 'render'; readonly request: ResolvedGeneration }
+  | { readonly kind: 'embed'; readonly texts: readonly string[] }
+  | { readonly kind: 'rank'; readonly query: string; readonly documents: readonly string[] };
+
+/** `tokens` of vectors and scores: how many were read. */
+export type QuestionAnswer =
+  | { readonly kind: 'tokens'; readonly tokens: readonly number[] }
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'prompt'; readonly text: string; readonly tokens: number; readonly grammar?: string }
+  | { readonly kind: 'vectors'; readonly vectors: readonly Float32Array[]; readonly tokens: number }
+  | { readonly kind: 'scores'; readonly scores: readonly number[]; readonly tokens: number }
+  | { readonly kind: 'aborted' };
 
 /**
  * A generation that may go on in another worker. Its request has a seed. Each chunk tells the tokens that it took; the
@@ -72,6 +90,9 @@ export interface LoadedInfo {
   readonly driverReason?: string;
   /** Absent: it gives neither vectors nor scores. */
   readonly embedder?: EmbedderInfo;
+  /** Whether it can call tools, and whether what it thinks is told apart. Absent: no. */
+  readonly tools?: boolean;
+  readonly thinking?: boolean;
 }
 
 /** What a model does beside generating, or in its place. */
@@ -142,6 +163,7 @@ export type FromWorker =
     }
   | { readonly kind: 'done'; readonly id: number; readonly result: GenerationResult }
   | { readonly kind: 'counted'; readonly id: number; readonly counts: readonly number[] }
+  | { readonly kind: 'answered'; readonly id: number; readonly answer: QuestionAnswer }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: RequestFailure }
   /** `stepMs`: how long the native call in progress has taken so far; 0 where none is in progress. */
   | { readonly kind: 'pong'; readonly stepMs: number; readonly grammars: StepGrammars }
@@ -154,6 +176,7 @@ const toWorkerKinds: ReadonlySet<unknown> = new Set<ToWorker['kind']>([
   'abort',
   'credit',
   'countTokens',
+  'ask',
   'ping',
   'shutdown',
 ]);
@@ -163,6 +186,7 @@ const fromWorkerKinds: ReadonlySet<unknown> = new Set<FromWorker['kind']>([
   'chunk',
   'done',
   'counted',
+  'answered',
   'failed',
   'pong',
   'fatal',

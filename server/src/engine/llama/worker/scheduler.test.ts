@@ -39,6 +39,10 @@ class FakeDriver implements Driver {
     });
   }
 
+  tokenize(text: string): readonly number[] {
+    return Array.from(text, (_, index) => index);
+  }
+
   countTokens(text: string): number {
     return text.length;
   }

@@ -155,8 +155,12 @@ class AddonDriver implements Driver {
     return this.#model.tokenize(text, false).length;
   }
 
-  detokenize(tokens: readonly number[], before: readonly number[]): string {
-    return this.#model.detokenize(tokens.map(asToken), false, before.map(asToken));
+  tokenize(text: string): readonly number[] {
+    return this.#model.tokenize(text, false);
+  }
+
+  detokenize(tokens: readonly number[], before: readonly number[], marks?: 'shown'): string {
+    return this.#model.detokenize(tokens.map(asToken), marks === 'shown', before.map(asToken));
   }
 
   setThreads(count: number): void {

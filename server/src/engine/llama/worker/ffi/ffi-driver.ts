@@ -233,8 +233,12 @@ class FfiDriver implements Driver {
     return this.#model.tokenize(text).length;
   }
 
-  detokenize(tokens: readonly number[]): string {
-    return this.#model.detokenize(tokens);
+  tokenize(text: string): readonly number[] {
+    return this.#model.tokenize(text);
+  }
+
+  detokenize(tokens: readonly number[], _before: readonly number[], marks?: 'shown'): string {
+    return this.#model.detokenize(tokens, marks);
   }
 
   setThreads(count: number): void {

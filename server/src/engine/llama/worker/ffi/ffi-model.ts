@@ -101,7 +101,10 @@ export class FfiModel {
   }
 
   /** Text of `tokens`; half a character comes as U+FFFD. */
-  detokenize(tokens: readonly number[]): string {
+  detokenize(tokens: readonly number[], marks?: 'shown'): string {
+    if (marks === 'shown') {
+      return Buffer.concat(tokens.map((token) => this.#readPiece(token, true))).toString('utf8');
+    }
     const [only] = tokens;
     if (tokens.length === 1 && only !== undefined) return this.piece(only).toString('utf8');
     return Buffer.concat(tokens.map((token) => this.piece(token))).toString('utf8');
