@@ -123,7 +123,7 @@ describe('reading a request', () => {
     fc.assert(
       fc.property(fc.dictionary(field, fc.jsonValue()), (value) => {
         const reading = read(value);
-        expect(['request', 'invalid']).toContain(reading.kind);
+        expect(['request', 'invalid', 'wrong_version']).toContain(reading.kind);
         const id = value['id'];
         if ('id' in reading) expect(reading.id).toBe(typeof id === 'string' && id.length <= 256 ? id : '');
       }),
