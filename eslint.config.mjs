@@ -35,6 +35,7 @@ const daemonParts = [
 ].map((folder) => `server/src/${folder}`);
 const ports = [
   'server/src/daemon-api.ts',
+  'server/src/engine/encoding.ts',
   'server/src/engine/engine.ts',
   'server/src/models/model-source.ts',
   'server/src/channels/channels-port.ts',
