@@ -1,5 +1,6 @@
 import type { ResolvedGeneration, Sampling } from '@hearth/protocol';
 import type { EmbedderInfo, LoadedInfo } from './messages.js';
+import type { AnswerPlan } from './prompting/answer/answer-plan.js';
 
 /**
  * The driver port: what the scheduler needs of llama.cpp. Everything above it (who runs when, prefixes, stop texts,
@@ -102,8 +103,15 @@ export interface PreparedRequest {
   readonly stopTokens: ReadonlySet<number>;
   readonly stopTexts: readonly string[];
   readonly sampling: ResolvedSampling;
-  /** Begins one generation's use of the grammar; undefined: no constraint. Opaque to the scheduler. */
+  /**
+   * Begins one generation's use of the grammar; undefined: no constraint. Opaque to the scheduler. From where on it
+   * holds is in {@link answer}; sampling begins without it where that is not the start.
+   */
   readonly grammar: Grammar | undefined;
+  /** How the answer is to be read. */
+  readonly answer: AnswerPlan;
+  /** Tokens of a text of ours in which the marks of control tokens have power. */
+  readonly tokenizeMarks: (text: string) => readonly number[];
 }
 
 /** Sampling with its seed chosen. */

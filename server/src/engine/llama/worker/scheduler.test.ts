@@ -3,6 +3,7 @@ import { rawRequest, requestFor } from '../testing.js';
 import type { Driver, PreparedRequest, Sampler, Sequence, StepItem, StepOutcome } from './driver.js';
 import type { GenerationResult, RequestFailure } from './messages.js';
 import { RequestError } from './request-error.js';
+import { plainAnswer } from './prompting/answer/answer-plan.js';
 import { Scheduler } from './scheduler.js';
 
 /**
@@ -34,6 +35,8 @@ class FakeDriver implements Driver {
       tokens: Array.from(input.prompt, (letter) => letter.codePointAt(0) ?? 0),
       stopTokens: new Set(),
       stopTexts: sampling.stop,
+      answer: plainAnswer,
+      tokenizeMarks: () => [],
       sampling: { ...sampling, seed: 1 },
       grammar: undefined,
     });

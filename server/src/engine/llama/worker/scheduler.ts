@@ -11,9 +11,10 @@ import type {
 } from './driver.js';
 import type { GenerationResult, Piece, RequestFailure, StepGrammars } from './messages.js';
 import { PrefillPace } from './prefill-pace.js';
+import { AnswerReader } from './prompting/answer/answer-reader.js';
+import type { Redirect } from './prompting/answer/answer-reader.js';
+import { callIds } from './prompting/answer/call-id.js';
 import { RequestError, toRequestFailure } from './request-error.js';
-import { StopFilter } from './stop-filter.js';
-import { TextAssembler } from './text-assembler.js';
 import { ThreadGovernor } from './thread-governor.js';
 
 /**
@@ -41,8 +42,7 @@ export interface SchedulerOptions {
 interface Job {
   readonly id: number;
   readonly request: PreparedRequest;
-  readonly filter: StopFilter;
-  readonly text: TextAssembler;
+  readonly answer: AnswerReader;
   credit: number;
   aborted: boolean;
   generated: number;
@@ -52,13 +52,19 @@ interface Job {
   cached: number;
   /** Of the tokens that no piece has been made of yet. */
   logprobs: TokenLogprob[];
-  stopDetail: 'stop_sequence' | undefined;
+  stopDetail: GenerationResult['stopDetail'];
 }
 
 interface RunningJob extends Job {
   readonly sequence: Sequence;
   /** Tokens that have been evaluated, of the prompt and then of the answer. */
   position: number;
+  /** Tokens of the answer, those that were put into it included. */
+  made: number[];
+  /** Whether the request's grammar holds, if it has one. */
+  isConstrained: boolean;
+  /** How the answer is to go on before the next step. */
+  redirect: Redirect | undefined;
   /** What is to be evaluated next: the rest of the prompt, then the last token of the answer. */
   rest: readonly number[];
   /** Present once the end of the prompt is being, or has been, evaluated. */
@@ -120,7 +126,8 @@ export class Scheduler {
   /** What the native call in progress does with grammars. */
   get stepGrammars(): StepGrammars {
     const sampling = this.#stepJobs.filter(
-      ({ sampler, request }) => sampler !== undefined && request.grammar !== undefined,
+      ({ sampler, request, isConstrained }) =>
+        sampler !== undefined && isConstrained && request.grammar !== undefined,
     );
     if (sampling.length === 0) return 'none';
     return sampling.every(({ aborted }) => aborted) ? 'abandoned' : 'wanted';
@@ -181,8 +188,14 @@ export class Scheduler {
     return {
       id,
       request,
-      filter: new StopFilter(request.stopTexts),
-      text: new TextAssembler((tokens, before) => this.#driver.detokenize(tokens, before), request.tokens),
+      answer: new AnswerReader({
+        plan: request.answer,
+        stops: request.stopTexts,
+        detokenize: (tokens, before) => this.#driver.detokenize(tokens, before),
+        tokenize: request.tokenizeMarks,
+        before: request.tokens,
+        nextId: callIds(request.sampling.seed, request.tokens.length),
+      }),
       credit: early.credit,
       aborted: early.aborted,
       generated: 0,
@@ -207,6 +220,7 @@ export class Scheduler {
     for (;;) {
       await this.#endAborted();
       await this.#admit();
+      await this.#redirect();
       const step = this.#plan();
       if (step.length === 0) return;
       await this.#step(step);
@@ -234,6 +248,9 @@ export class Scheduler {
       const running: RunningJob = Object.assign(job, {
         sequence,
         position: 0,
+        made: [],
+        isConstrained: job.request.answer.constrained?.from === 'start',
+        redirect: undefined,
         rest: job.request.tokens,
         sampler: undefined,
         isPending: false,
@@ -272,10 +289,10 @@ export class Scheduler {
       ({ outcome, credit, isPending }) => outcome === undefined && credit > 0 && !isPending,
     );
     const plan = able
-      .filter(({ generated }) => generated > 0)
+      .filter((job) => !isInPrompt(job))
       .map((job): Planned => ({ job, tokens: job.rest, isPrompt: false }));
     let budget = this.#pace.budget(plan.length);
-    for (const job of able.filter(({ generated }) => generated === 0)) {
+    for (const job of able.filter(isInPrompt)) {
       if (budget === 0) break;
       const tokens = job.rest.slice(0, budget);
       budget -= tokens.length;
@@ -317,7 +334,12 @@ export class Scheduler {
 
   #startSampling(job: RunningJob): Sampler | undefined {
     try {
-      return this.#driver.startSampling(job.sequence, job.request);
+      const { request, made, isConstrained } = job;
+      return this.#driver.startSampling(job.sequence, {
+        ...request,
+        tokens: [...request.tokens, ...made],
+        grammar: isConstrained ? request.grammar : undefined,
+      });
     } catch (error) {
       job.outcome = { kind: 'failed', error };
       return undefined;
@@ -370,50 +392,61 @@ export class Scheduler {
   /** Handles the tokens that a step has made. */
   #takeAll(job: RunningJob, tokens: readonly SampledToken[], ended: boolean): void {
     for (const { token, logprob } of tokens) {
-      if (job.outcome !== undefined) return;
+      // What was made beyond a turning point is not wanted.
+      if (job.outcome !== undefined || job.redirect !== undefined) return;
       if (logprob !== undefined) job.logprobs.push(this.#describe(logprob));
       this.#take(job, token);
       job.rest = [token];
     }
-    if (ended && job.outcome === undefined) this.#take(job, undefined);
+    if (ended && job.outcome === undefined && job.redirect === undefined) this.#take(job, undefined);
   }
 
   /** Handles the token that a step has made; undefined: the model has ended. */
   #take(job: RunningJob, token: number | undefined): void {
     if (job.aborted) return;
-    if (token === undefined || job.request.stopTokens.has(token)) {
-      this.#end(job, '', 'end');
-      return;
+    try {
+      if (token === undefined || job.request.stopTokens.has(token)) this.#end(job, [], 'end');
+      else this.#read(job, token);
+    } catch (error) {
+      job.outcome = { kind: 'failed', error };
     }
-    job.generated += 1;
-    const { text, stopped } = job.filter.push(job.text.push(token));
+  }
+
+  #read(job: RunningJob, token: number): void {
+    job.made.push(token);
+    const { parts, stopped, redirect } = job.answer.push(token);
+    job.generated = job.answer.tokens;
     const length = job.request.tokens.length + job.generated;
     const full = job.generated >= job.request.sampling.maxTokens || length >= this.#driver.info.contextSize;
     if (stopped) {
+      this.#emit(job, parts);
       job.stopDetail = 'stop_sequence';
-      this.#emit(job, text);
       job.outcome = { kind: 'done', stopReason: 'end' };
     } else if (full) {
-      this.#end(job, text, 'length');
+      this.#end(job, parts, 'length');
     } else {
-      this.#emit(job, text);
+      this.#emit(job, parts);
+      job.redirect = redirect;
     }
   }
 
-  /** Gives the last text together with what was held back, as one chunk, and ends the job. */
-  #end(job: RunningJob, text: string, stopReason: StopReason): void {
-    const last = job.filter.push(job.text.finish());
+  /** Gives the last parts together with what was held back and ends the job. */
+  #end(job: RunningJob, parts: readonly Piece[], stopReason: StopReason): void {
+    const last = job.answer.finish(stopReason !== 'end');
+    this.#emit(job, [...parts, ...last.parts]);
     if (last.stopped) job.stopDetail = 'stop_sequence';
-    this.#emit(job, text + last.text + (last.stopped ? '' : job.filter.finish()));
+    else if (stopReason === 'end' && job.answer.hasCalled) job.stopDetail = 'tool_use';
     job.outcome = { kind: 'done', stopReason: last.stopped ? 'end' : stopReason };
   }
 
-  #emit(job: RunningJob, text: string): void {
-    if (text === '') return;
-    job.credit -= 1;
-    const { logprobs } = job;
-    job.logprobs = [];
-    this.#events.chunk(job.id, { kind: 'token', text, ...(logprobs.length === 0 ? {} : { logprobs }) });
+  #emit(job: RunningJob, parts: readonly Piece[]): void {
+    for (const piece of joined(parts)) {
+      job.credit -= 1;
+      // Only text has them.
+      const logprobs = job.logprobs.splice(0);
+      const has = piece.kind === 'token' && logprobs.length > 0;
+      this.#events.chunk(job.id, has ? { ...piece, logprobs } : piece);
+    }
   }
 
   #describe({ alternatives, ...chosen }: NonNullable<SampledToken['logprob']>): TokenLogprob {
@@ -423,6 +456,28 @@ export class Scheduler {
       logprob: Number.isFinite(logprob) ? logprob : leastLogprob,
     });
     return { ...withText(chosen), alternatives: alternatives.map(withText) };
+  }
+
+  /** Lets answers go on where and how their readers want it. */
+  async #redirect(): Promise<void> {
+    for (const job of this.#running) {
+      const { redirect, request } = job;
+      if (redirect === undefined || job.outcome !== undefined) continue;
+      job.redirect = undefined;
+      job.logprobs = [];
+      job.isConstrained = redirect.constrained;
+      job.made = [...job.made.slice(0, redirect.keep), ...redirect.then];
+      const all = [...request.tokens, ...job.made];
+      try {
+        await job.sampler?.end();
+        job.sampler = undefined;
+        await job.sequence.truncate(Math.min(request.tokens.length + redirect.keep, all.length - 1));
+        job.position = job.sequence.tokens().length;
+        job.rest = all.slice(job.position);
+      } catch (error) {
+        job.outcome = { kind: 'failed', error };
+      }
+    }
   }
 
   /** Takes out the jobs that have ended. Their sequences are free before anyone hears of it. */
@@ -453,6 +508,27 @@ function resultOf(job: Job, stopReason: StopReason): GenerationResult {
     prefillMs: job.prefillMs,
     decode: { tokens: Math.max(0, job.generated - 1), milliseconds: job.decodeMs },
   };
+}
+
+/** Whether a job has more to evaluate than its last token. */
+function isInPrompt({ generated, rest }: RunningJob): boolean {
+  return generated === 0 || rest.length > 1;
+}
+
+/** Parts of one kind that follow each other as one. */
+function joined(parts: readonly Piece[]): readonly Piece[] {
+  return parts.reduce<readonly Piece[]>((all, part) => {
+    const last = all.at(-1);
+    if (
+      last === undefined ||
+      last.kind !== part.kind ||
+      last.kind === 'tool_call' ||
+      part.kind === 'tool_call'
+    ) {
+      return [...all, part];
+    }
+    return [...all.slice(0, -1), { kind: last.kind, text: last.text + part.text }];
+  }, []);
 }
 
 function commonPrefix(one: readonly number[], other: readonly number[]): number {

@@ -15,15 +15,30 @@ export class TextAssembler {
   /** How much of the text of {@link #pending} has been given, in UTF-16 units. */
   #given = 0;
   #before: number[];
+  readonly #visible: ReadonlyMap<number, string>;
 
-  /** @param before The last tokens of the prompt. */
-  constructor(detokenize: Detokenize, before: readonly number[]) {
+  /**
+   * @param before The last tokens of the prompt.
+   * @param visible Tokens that have no text of their own and are wanted all the same, with the text to give.
+   */
+  constructor(
+    detokenize: Detokenize,
+    before: readonly number[],
+    visible: ReadonlyMap<number, string> = new Map(),
+  ) {
     this.#detokenize = detokenize;
+    this.#visible = visible;
     this.#before = before.slice(-contextTokens);
   }
 
   /** Takes a token; gives the text that is now complete, often none. */
   push(token: number): string {
+    const shown = this.#visible.get(token);
+    if (shown !== undefined) {
+      const text = this.finish() + shown;
+      this.#before = [...this.#before, token].slice(-contextTokens);
+      return text;
+    }
     this.#pending.push(token);
     const text = this.#detokenize(this.#pending, this.#before);
     // More bytes change nothing before the unfinished end.

@@ -20,14 +20,13 @@ export type SamplingPart =
  * @throws RequestError `unsupported` that names the fields.
  */
 export function refuseUnsupported(
-  { input, sampling, format }: ResolvedGeneration,
+  { input, sampling }: ResolvedGeneration,
   can: readonly SamplingPart[],
 ): void {
   const fields = [
     ...usedParts(sampling).filter((part) => !can.includes(part)),
     ...(input.kind === 'chat' ? unsupportedChat(input) : []),
     ...(input.kind === 'infill' && input.files.length > 0 ? ['files'] : []),
-    ...(format.kind === 'json' || format.kind === 'json_schema' ? ['response_format'] : []),
   ];
   if (fields.length === 0) return;
   throw new RequestError('unsupported', `This engine cannot do ${fields.join(', ')}. Leave it out.`);
@@ -51,8 +50,6 @@ function usedParts(sampling: Sampling): readonly SamplingPart[] {
 
 function unsupportedChat(input: ChatInput): readonly string[] {
   const rules: readonly (readonly [boolean, string])[] = [
-    [input.tools.length > 0, 'tools'],
-    [input.thinking === true, 'thinking'],
     [input.messages.some(({ content }) => content.some(({ kind }) => kind === 'media')), 'attachments'],
   ];
   return rules.flatMap(([used, name]) => (used ? [name] : []));

@@ -135,9 +135,9 @@ class AddonDriver implements Driver {
   }
 
   async prepare(request: ResolvedGeneration): Promise<PreparedRequest> {
-    const { sampling, format } = request;
+    const { sampling } = request;
     refuseUnsupported(request, samplingParts);
-    const prompt = this.#prompts.build(request.input, {
+    const prompt = this.#prompts.build(request, {
       contextSize: this.info.contextSize,
       maxTokens: sampling.maxTokens,
       longestTokenBytes: this.#order.longestTokenBytes,
@@ -147,7 +147,9 @@ class AddonDriver implements Driver {
       stopTokens: prompt.stopTokens,
       stopTexts: [...sampling.stop, ...prompt.stopTexts],
       sampling: { ...sampling, seed: chooseSeed(sampling.seed) },
-      grammar: format.kind === 'gbnf' ? await this.#parseGrammar(format.grammar) : undefined,
+      grammar: prompt.grammar === undefined ? undefined : await this.#parseGrammar(prompt.grammar),
+      answer: prompt.answer,
+      tokenizeMarks: (text) => this.#prompts.tokenizeMarks(text),
     };
   }
 

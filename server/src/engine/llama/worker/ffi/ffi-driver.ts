@@ -200,7 +200,7 @@ class FfiDriver implements Driver {
   }
 
   async prepare(request: ResolvedGeneration): Promise<PreparedRequest> {
-    const { sampling, format } = request;
+    const { sampling } = request;
     if (this.#context === undefined) {
       throw new RequestError(
         'unsupported',
@@ -209,12 +209,12 @@ class FfiDriver implements Driver {
     }
     refuseUnsupported(request, samplingParts);
     for (const { token } of sampling.logitBias) refuseUnknownToken(token, this.#model.vocabularySize);
-    const prompt = this.#prompts.build(request.input, {
+    const prompt = this.#prompts.build(request, {
       contextSize: this.#order.contextSize,
       maxTokens: sampling.maxTokens,
       longestTokenBytes: this.#order.longestTokenBytes,
     });
-    const grammar = format.kind === 'gbnf' ? format.grammar : undefined;
+    const { grammar } = prompt;
     if (grammar !== undefined) {
       const refusal = refuseGrammar(grammar);
       if (refusal !== undefined) throw new RequestError('invalid_request', refusal);
@@ -226,6 +226,8 @@ class FfiDriver implements Driver {
       stopTexts: [...sampling.stop, ...prompt.stopTexts],
       sampling: { ...sampling, seed: chooseSeed(sampling.seed) },
       grammar: grammar === undefined ? undefined : { driver: grammar },
+      answer: prompt.answer,
+      tokenizeMarks: (text) => this.#prompts.tokenizeMarks(text),
     };
   }
 

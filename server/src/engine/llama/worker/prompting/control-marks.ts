@@ -133,3 +133,13 @@ export function* textsIn(value: unknown): Generator<string, void, void> {
     }
   }
 }
+
+/** `value` with each text in it changed, names of fields included. */
+export function mapTexts(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === 'string') return change(value);
+  if (Array.isArray(value)) return value.map((one: unknown) => mapTexts(one, change));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [change(name), mapTexts(one, change)]),
+  );
+}

@@ -1,5 +1,5 @@
 import { generateRequestSchema, resolveGeneration } from '@hearth/protocol';
-import type { GenerationInput, Message } from '@hearth/protocol';
+import type { Message, ResolvedGeneration } from '@hearth/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PromptBuilder } from './prompt-builder.js';
@@ -17,8 +17,8 @@ const conversation: readonly Message[] = [
   { role: 'user', content: 'And?' },
 ];
 
-function chat(messages: readonly Message[]): GenerationInput {
-  return resolveGeneration(generateRequestSchema.parse({ messages })).input;
+function chat(messages: readonly Message[]): ResolvedGeneration {
+  return resolveGeneration(generateRequestSchema.parse({ messages }));
 }
 
 function show(family: Family, messages: readonly Message[], options: ToyOptions = {}): string {
@@ -159,7 +159,10 @@ describe('what a client wrote is text', () => {
 
   test('in a raw prompt too', () => {
     const vocabulary = toyVocabulary(chatMlFamily);
-    const { tokens } = new PromptBuilder(vocabulary).build({ kind: 'raw', prompt: attack }, bounds);
+    const { tokens } = new PromptBuilder(vocabulary).build(
+      resolveGeneration(generateRequestSchema.parse({ prompt: attack })),
+      bounds,
+    );
     expect(toyText(tokens, vocabulary)).toBe(attack);
   });
 });

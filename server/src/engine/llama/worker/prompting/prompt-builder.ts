@@ -1,19 +1,26 @@
-import type { GenerationInput, ChatMessage } from '@hearth/protocol';
-import { arrangeInfill, fitInfill } from '../infill.js';
+import type { ChatInput, InfillFile, OutputFormat, ResolvedGeneration } from '@hearth/protocol';
 import { longestStretch, mostStretch } from '../pieces.js';
 import { RequestError } from '../request-error.js';
-import { ChatTemplate, chatMl } from './chat-template.js';
-import type { Conversation, TemplateMessage } from './chat-template.js';
-import { ControlTexts, chooseMark, splitAtControls, textsIn } from './control-marks.js';
+import { plainAnswer } from './answer/answer-plan.js';
+import type { AnswerPlan } from './answer/answer-plan.js';
+import { formatGrammar } from './answer/constrain.js';
+import { ChatPrompter } from './chat-prompt.js';
+import { ControlTexts, splitAtControls, textsIn } from './control-marks.js';
+import { arrangeInfill, fitInfill } from '../infill.js';
 import { TemplateError } from './jinja.js';
-import { controlText, tokenizeInside } from './vocabulary.js';
+import { tokenizeInside } from './vocabulary.js';
 import type { Vocabulary } from './vocabulary.js';
 
 /** Tokens to continue, and what ends the continuation beside the model's own end tokens. */
 export interface Prompt {
   readonly tokens: readonly number[];
+  /** What the tokens stand for, control tokens by their texts. */
+  readonly text: string;
   readonly stopTokens: ReadonlySet<number>;
   readonly stopTexts: readonly string[];
+  /** In GBNF; undefined: no constraint. From where on it holds is in {@link answer}. */
+  readonly grammar: string | undefined;
+  readonly answer: AnswerPlan;
 }
 
 /** Figures that bound a prompt. */
@@ -31,22 +38,27 @@ export interface PromptBounds {
 export class PromptBuilder {
   readonly #vocabulary: Vocabulary;
   readonly #controls: ControlTexts;
-  #chat: { readonly template: ChatTemplate; readonly stops: Stops } | undefined;
+  readonly #chat: ChatPrompter;
+  #stops: Stops | undefined;
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
     this.#controls = new ControlTexts(vocabulary.controlTokens);
+    this.#chat = new ChatPrompter(vocabulary, this.#controls);
   }
 
   /** @throws RequestError `invalid_request` where the input does not fit the model. */
-  build(input: GenerationInput, bounds: PromptBounds): Prompt {
+  build({ input, format }: Pick<ResolvedGeneration, 'input' | 'format'>, bounds: PromptBounds): Prompt {
     switch (input.kind) {
       case 'chat':
-        return checkLength(this.#buildChat(input.messages, bounds), bounds);
+        return checkLength(this.#buildChat(input, format, bounds), bounds);
       case 'raw':
-        return checkLength(this.#buildRaw(input.prompt, bounds), bounds);
+        return checkLength({ ...this.#plain(format), ...this.#buildRaw(input.prompt, bounds) }, bounds);
       case 'infill':
-        return this.#buildInfill(input.prefix, input.suffix, bounds);
+        return {
+          ...this.#plain(format),
+          ...this.#buildInfill(input.prefix, input.suffix, input.files, bounds),
+        };
     }
   }
 
@@ -56,18 +68,39 @@ export class PromptBuilder {
     return prefix !== undefined && suffix !== undefined;
   }
 
-  #buildRaw(prompt: string, bounds: PromptBounds): Prompt {
+  /** Whether the model can think before it answers. */
+  get thinking(): boolean {
+    return this.#chat.thinks;
+  }
+
+  /** Tokens of `text`, in which the marks of control tokens have power: for text of ours only. */
+  tokenizeMarks(text: string): readonly number[] {
+    return this.#vocabulary.tokenize(text, 'power');
+  }
+
+  #plain(format: OutputFormat): Omit<Prompt, 'tokens' | 'text'> {
+    const grammar = formatGrammar(format);
+    const constrained = grammar === undefined ? undefined : ({ from: 'start' } as const);
+    return { ...noStops, grammar, answer: { ...plainAnswer, constrained } };
+  }
+
+  #buildRaw(prompt: string, bounds: PromptBounds): Pick<Prompt, 'tokens' | 'text'> {
     refuseHopeless(prompt.length, bounds);
     refuseStretches([prompt]);
     const { special } = this.#vocabulary;
     const tokens = [...this.#begin(), ...this.#vocabulary.tokenize(prompt, 'text')];
-    if (tokens.length > 0) return { ...noStops, tokens };
+    if (tokens.length > 0) return { tokens, text: prompt };
     const first = special.begin ?? special.end;
     if (first === undefined) throw new RequestError('invalid_request', 'The prompt is empty.');
-    return { ...noStops, tokens: [first] };
+    return { tokens: [first], text: prompt };
   }
 
-  #buildInfill(prefix: string, suffix: string, bounds: PromptBounds): Prompt {
+  #buildInfill(
+    prefix: string,
+    suffix: string,
+    files: readonly InfillFile[],
+    bounds: PromptBounds,
+  ): Pick<Prompt, 'tokens' | 'text'> {
     const { special } = this.#vocabulary;
     const { infill } = special;
     if (infill.prefix === undefined || infill.suffix === undefined) {
@@ -76,6 +109,8 @@ export class PromptBuilder {
         'This model has no fill-in-the-middle tokens. Leave suffix out.',
       );
     }
+    if (files.length > 0)
+      throw new RequestError('unsupported', 'This engine cannot do files yet. Leave it out.');
     // No more of a long document than can fit is worth turning into tokens.
     const reach = bounds.longestTokenBytes === 0 ? Infinity : bounds.contextSize * bounds.longestTokenBytes;
     const tokenize = (text: string): readonly number[] => {
@@ -96,45 +131,31 @@ export class PromptBuilder {
       middle: infill.middle,
       begin: special.addBegin ? special.begin : undefined,
     });
-    return { ...noStops, tokens };
+    return { tokens, text: prefix + suffix };
   }
 
-  #buildChat(turns: readonly ChatMessage[], bounds: PromptBounds): Prompt {
-    const messages = turns.map(toTemplateMessage);
-    const texts = [...textsIn(messages)];
+  #buildChat(input: ChatInput, format: OutputFormat, bounds: PromptBounds): Prompt {
+    const texts = [...textsIn(input.messages), ...textsIn(input.tools)];
     refuseHopeless(
       texts.reduce((length, text) => length + text.length, 0),
       bounds,
     );
     refuseStretches(texts);
     try {
-      const { template, stops } = (this.#chat ??= this.#loadTemplate());
-      return { ...stops, tokens: this.#tokenizeChat(template, { messages }, texts) };
+      const { text, mark, grammar, answer } = this.#chat.build(input, format);
+      const tokens = this.#tokenizeRendered(text, mark);
+      // The template may have put it there already, or the tokenizer may be asked to.
+      const isBegun = tokens[0] === this.#vocabulary.special.begin;
+      return {
+        ...(this.#stops ??= this.#findStops()),
+        tokens: isBegun ? tokens : [...this.#begin(), ...tokens],
+        text: text.replaceAll(mark, ''),
+        grammar,
+        answer,
+      };
     } catch (error) {
       throw error instanceof TemplateError ? explain(error) : error;
     }
-  }
-
-  #tokenizeChat(
-    template: ChatTemplate,
-    { messages }: Conversation,
-    texts: readonly string[],
-  ): readonly number[] {
-    const mark = chooseMark(texts);
-    if (mark === undefined) {
-      throw new RequestError(
-        'invalid_request',
-        'The messages hold every character that stands for nothing. Leave some of them out.',
-      );
-    }
-    const rendered = template.render({
-      messages: messages.map(({ role, content }) => ({ role, content: this.#controls.quote(content, mark) })),
-    });
-    const tokens = this.#tokenizeRendered(rendered, mark);
-    const { begin } = this.#vocabulary.special;
-    // The template may have put it there already, or the tokenizer may be asked to.
-    const isBegun = tokens[0] === begin;
-    return isBegun ? tokens : [...this.#begin(), ...tokens];
   }
 
   #tokenizeRendered(rendered: string, mark: string): readonly number[] {
@@ -144,20 +165,9 @@ export class PromptBuilder {
     );
   }
 
-  #loadTemplate(): { template: ChatTemplate; stops: Stops } {
-    const { special } = this.#vocabulary;
-    const source = this.#vocabulary.metadata('tokenizer.chat_template') ?? chatMl;
-    const template = new ChatTemplate(source, {
-      begin: controlText(this.#vocabulary, special.begin) ?? '',
-      end: controlText(this.#vocabulary, special.end) ?? '',
-    });
-    return { template, stops: this.#findStops(template) };
-  }
-
   /** A model whose file does not say what ends its turns still ends them as its template does. */
-  #findStops(template: ChatTemplate): Stops {
-    const after = template.afterAnswer();
-    const text = after?.trimStart() ?? '';
+  #findStops(): Stops {
+    const text = this.#chat.template.afterAnswer()?.trimStart() ?? '';
     if (text === '') return noStops;
     const first = this.#controls.at(text, 0);
     if (first !== undefined) return { ...noStops, stopTokens: new Set([first.token]) };
@@ -210,9 +220,4 @@ function tooLong(tokens: string, contextSize: number): RequestError {
     'invalid_request',
     `The prompt has ${tokens} tokens; this model's context holds ${contextSize}, prompt and answer together. Shorten the prompt.`,
   );
-}
-
-/** A turn as templates know it: plain text. */
-function toTemplateMessage({ role, content }: ChatMessage): TemplateMessage {
-  return { role, content: content.map((block) => ('text' in block ? block.text : '')).join('') };
 }

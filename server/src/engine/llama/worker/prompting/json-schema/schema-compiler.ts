@@ -29,8 +29,10 @@ export class SchemaCompiler {
   }
 
   /** An expression for the values of the whole document. @throws SchemaError. */
-  compile(root: unknown): string {
-    return this.#compile([this.#document.node(root, '')], new Set());
+  compile(root: unknown, only?: 'object'): string {
+    const node = this.#document.node(root, '');
+    const type = only === undefined ? [] : [{ schema: { type: only }, at: '', tag: '!only' }];
+    return this.#compile([node, ...type], new Set());
   }
 
   /** Where the schemas of rules stand, for what is found out about rules later. */

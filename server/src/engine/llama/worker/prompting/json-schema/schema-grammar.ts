@@ -21,16 +21,18 @@ export function schemaGrammar(schema: unknown, strictness: Strictness = 'refuse'
  * An expression for the values of `schema`, its rules added to `rules`.
  *
  * @param grammarOf The grammar as it is now, with such an expression as its root.
+ * @param only What a value must be, whatever the schema says.
  */
 export function schemaRules(
   rules: GbnfRules,
   schema: unknown,
   strictness: Strictness,
   grammarOf: (root: string) => string = (root) => rules.text(root),
+  only?: 'object',
 ): string {
   try {
     const compiler = new SchemaCompiler(rules, schema, strictness);
-    const root = compiler.compile(schema);
+    const root = compiler.compile(schema, only);
     const endless = findEndless(readGbnf(grammarOf(root)));
     for (const [rule, at] of compiler.places()) {
       if (endless.has(rule)) {
