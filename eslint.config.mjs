@@ -31,7 +31,7 @@ const daemonParts = [
     'lock',
     'models',
   ],
-  ...['http', 'proxy', 'registry', 'router', 'service-router', 'supervisor', 'upstream'],
+  ...['http', 'proxy', 'registry', 'residency', 'router', 'service-router', 'supervisor', 'upstream'],
 ].map((folder) => `server/src/${folder}`);
 const ports = [
   'server/src/daemon-api.ts',

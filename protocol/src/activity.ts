@@ -32,6 +32,16 @@ export const activityEventSchema = z.discriminatedUnion('msg', [
     /** Whether the file could be moved; it is not loaded either way. */
     moved: z.boolean(),
   }),
+  z.object({ msg: z.literal('model_loaded'), model: z.string(), load_ms: count }),
+  z.object({
+    msg: z.literal('model_unloaded'),
+    model: z.string(),
+    why: z.enum(['idle', 'room', 'asked', 'failed']),
+  }),
+  z.object({ msg: z.literal('model_pulled'), model: z.string(), bytes: count, resumed_bytes: count }),
+  z.object({ msg: z.literal('model_pull_failed'), code: z.string() }),
+  z.object({ msg: z.literal('model_switched'), model: z.string() }),
+  z.object({ msg: z.literal('model_removed'), model: z.string(), freed_bytes: count }),
   z.object({ msg: z.literal('breaker_opened'), backend: z.string() }),
   z.object({ msg: z.literal('breaker_closed'), backend: z.string() }),
   z.object({

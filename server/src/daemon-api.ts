@@ -4,6 +4,8 @@ import type {
   Build,
   GenerateRequest,
   Health,
+  ModelsRequest,
+  PullModelRequest,
   StopReason,
   StreamInfo,
   TokenLogprob,
@@ -61,6 +63,30 @@ export interface DaemonApi {
 
   /** Cancels a stream by the daemon's own id. False where there is no such stream. */
   cancelStream(streamId: string): boolean;
+
+  /** Models that come and go; undefined: this daemon serves those that it was started with, and no other. */
+  readonly models?: ModelsApi | undefined;
+}
+
+/** What may be asked about models. Each call throws HearthError with the code that the client is to see. */
+export interface ModelsApi {
+  /** Said whenever {@link list} would say something else. */
+  readonly events: EventEmitter<{ change: [] }>;
+  list(): Promise<ModelsRequest.Result>;
+  /** Aborting `signal` keeps what has come; the same call goes on with it. */
+  pull(
+    params: Pick<PullModelRequest.Params, 'source' | 'name'>,
+    onProgress: (progress: PullModelRequest.Progress) => void,
+    signal: AbortSignal,
+  ): Promise<PullModelRequest.Result>;
+  /** Loads the model, and then has it serve whoever names none. Aborting `signal` ends the wait, not the load. */
+  switchTo(
+    name: string,
+    onProgress: (phase: string, progress: number | undefined) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Gives the bytes that were freed. */
+  remove(name: string): Promise<number>;
 }
 
 /** Who asks, as health and the Streams view show it. */

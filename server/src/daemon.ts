@@ -50,9 +50,11 @@ import { bindTcp, parseTcpAddress } from './lock/bind-tcp.js';
 import type { KernelLock } from './lock/kernel-lock.js';
 import { makeProofSecret, removeProofSecret } from './lock/proof-secret.js';
 import type { RuntimePaths } from './lock/runtime-directory.js';
+import type { ModelsConfig } from './residency/models.js';
+import { Models } from './residency/models.js';
 import type { RecordActivity } from './record-activity.js';
 import { NotReadyError, waitForReady } from './router/ready-gate.js';
-import { Router } from './router/router.js';
+import { Router, serves } from './router/router.js';
 import { StatusBoard } from './status/status-board.js';
 import { thisBuild, version } from './version.js';
 
@@ -67,6 +69,8 @@ export interface DaemonParts {
   readonly log: ActivityLog;
   /** In priority order. */
   readonly engines: readonly Engine[];
+  /** Models that are loaded on demand; undefined: none are. */
+  readonly models?: ModelsConfig | undefined;
   /** The TCP key, read from the environment by name; undefined: none is asked for. */
   readonly tcpKey: string | undefined;
   /** What HTTP clients show, read from the environment by name; undefined: one is made. */
@@ -105,6 +109,7 @@ export class Daemon implements DaemonApi {
   readonly #streams: StreamRegistry;
   readonly #admission: Admission;
   readonly #router: Router;
+  readonly models: Models | undefined;
   readonly #listeners: Listener[] = [];
   readonly #connections: ConnectionSupervisor;
   readonly #totals = new RequestTotals();
@@ -146,10 +151,15 @@ export class Daemon implements DaemonApi {
     this.#admission = new Admission(
       { activePermits: parts.config.active_permits, queueDepth: parts.config.queue_depth, patienceMs },
       systemClock,
-      () => this.events.emit('health'),
+      () => {
+        this.events.emit('health');
+        this.models?.pool.consider();
+      },
     );
+    this.models = parts.models === undefined ? undefined : this.#makeModels(parts.models);
     this.#router = new Router(parts.engines, {
       now,
+      onDemand: () => this.models?.pool.engines ?? [],
       onBreaker: (engine, state) => {
         parts.log.record(state === 'open' ? 'warn' : 'info', 'router', breakerEvent(engine, state));
         this.events.emit('health');
@@ -234,7 +244,7 @@ export class Daemon implements DaemonApi {
   }
 
   health(): Health {
-    const { config, paths, log, engines } = this.#parts;
+    const { config, paths, log } = this.#parts;
     return {
       state: this.#describeState(),
       version,
@@ -246,7 +256,7 @@ export class Daemon implements DaemonApi {
       adminSocketPath: paths.admin,
       logPath: log.path,
       ...(log.problem === undefined ? {} : { logProblem: log.problem }),
-      backends: engines.map((engine) => this.#describe(engine)),
+      backends: this.#allEngines().map((engine) => this.#describe(engine)),
       admission: {
         activePermits: config.active_permits,
         permitsInUse: this.#admission.permitsInUse,
@@ -283,6 +293,7 @@ export class Daemon implements DaemonApi {
       streams: this.#streams,
       record: this.#record,
       now: (): number => performance.now(),
+      residency: this.models,
     };
   }
 
@@ -337,7 +348,7 @@ export class Daemon implements DaemonApi {
     await this.#connections.closeAll(goodbyeMs);
     await Promise.race([Promise.all(closing), delay(1000, undefined, { ref: false })]);
     await this.#flush();
-    await Promise.all(engines.map((engine) => engine.stop()));
+    await Promise.all([...engines.map((engine) => engine.stop()), this.models?.pool.stop()]);
     log.record('info', 'daemon', {
       msg: 'daemon_stopped',
       uptime_s: Math.round((performance.now() - this.#startedAt) / 1000),
@@ -477,12 +488,47 @@ export class Daemon implements DaemonApi {
     return serveRpc(input, output, this, { writeTimeoutMs: this.#parts.config.write_timeout_secs * 1000 });
   }
 
-  /** Says on the admin socket and in the log what becomes of an engine. */
-  #follow(engine: Engine): void {
+  #makeModels(config: ModelsConfig): Models {
+    return new Models(config, {
+      demand: () => this.#admission.demand(),
+      runningOn: (backend) =>
+        this.#streams.list().filter((stream) => stream.backend === backend && stream.stage !== 'queued')
+          .length,
+      isFixed: (model) =>
+        this.#parts.engines.some((engine) => engine !== config.own?.engine && serves(engine, model)),
+      setServable: (ids) => this.#admission.setServable(ids),
+      refuse: (id, error) => this.#admission.refuseModel(id, error),
+      record: this.#record,
+      onEngine: (engine) => this.#follow(engine, 'on_demand'),
+      tell: (phase) => {
+        const frame: AdminFrame = { ...adminEnvelope, status: 'loading_model', ...phase };
+        if (this.#inferenceBound) this.#board.tell(frame);
+        else this.#board.publish(frame);
+      },
+      tellReady: () => {
+        if (this.#inferenceBound && !this.isStopping && this.#router.allReady)
+          this.#board.publish(this.#readyFrame());
+      },
+    });
+  }
+
+  /** The engines that the daemon was started with, without those that had to make room, and those of the moment. */
+  #allEngines(): readonly Engine[] {
+    const own = this.#parts.engines.filter(({ state }) => this.isStopping || state.kind !== 'stopped');
+    return [...new Set([...own, ...(this.models?.pool.engines ?? [])])];
+  }
+
+  /**
+   * Says on the admin socket and in the log what becomes of an engine. The load of one on demand is news and no state:
+   * the daemon serves meanwhile.
+   */
+  #follow(engine: Engine, comes: 'at_start' | 'on_demand' = 'at_start'): void {
     this.#board.publish(capabilitiesOf(engine));
     engine.events.on('phase', (phase) => {
-      const status = this.#inferenceBound ? 'restarting' : 'loading_model';
-      this.#board.publish({ ...adminEnvelope, status, ...phase });
+      const status = this.#inferenceBound && comes === 'at_start' ? 'restarting' : 'loading_model';
+      const frame: AdminFrame = { ...adminEnvelope, status, ...phase };
+      if (comes === 'at_start') this.#board.publish(frame);
+      else this.#board.tell(frame);
       if (phase.phase === 'quarantine') this.#record('error', 'models', quarantineEvent(engine, phase));
     });
     engine.events.on('state', (state) => {
@@ -496,7 +542,8 @@ export class Daemon implements DaemonApi {
         state: state.kind,
         ...('reason' in state ? { reason: state.reason } : {}),
       });
-      if (this.#inferenceBound && !this.isStopping) this.#tellChange(engine);
+      if (comes === 'at_start' && state.kind !== 'stopped' && this.#inferenceBound && !this.isStopping)
+        this.#tellChange(engine);
     });
   }
 
@@ -511,7 +558,7 @@ export class Daemon implements DaemonApi {
   /** Once everything has been ready, it is as good as the best of its engines. */
   #describeState(): Health['state'] {
     if (this.#state !== 'ready') return this.#state;
-    const states = this.#parts.engines.map((engine) => engine.state.kind);
+    const states = this.#allEngines().map((engine) => engine.state.kind);
     if (states.includes('ready')) return 'ready';
     return states.every((kind) => kind === 'failed') ? 'failed' : 'loading';
   }

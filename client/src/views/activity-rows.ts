@@ -90,6 +90,16 @@ function summary(record: ActivityRecord): string {
       return record.code;
     case 'backend_state':
       return `${record.backend}: ${record.state}`;
+    case 'model_loaded':
+      return `${record.model} in ${record.load_ms} ms`;
+    case 'model_unloaded':
+      return `${record.model} (${record.why})`;
+    case 'model_pulled':
+    case 'model_switched':
+    case 'model_removed':
+      return record.model;
+    case 'model_pull_failed':
+      return record.code;
     case 'model_quarantined':
     case 'breaker_opened':
     case 'breaker_closed':

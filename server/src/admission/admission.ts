@@ -14,6 +14,7 @@ import {
   nextExpiry,
   type Policy,
   type Schedule,
+  serve,
   serviceOrder,
 } from './schedule.js';
 
@@ -24,6 +25,8 @@ export interface Ticket {
   /** Who asks; see {@link Job.client}. */
   readonly client: string;
   readonly class: JobClass;
+  /** See {@link Job.model}. */
+  readonly model?: string | undefined;
   readonly supersedeKey?: string | undefined;
   /** Milliseconds from now after which the answer is of no use. */
   readonly deadlineMs?: number | undefined;
@@ -39,6 +42,14 @@ export interface Permit {
   readonly revoked: AbortSignal;
   /** Gives it back. Doing so again does nothing. */
   release(): void;
+}
+
+/** How much a model is wanted. */
+export interface ModelDemand {
+  readonly waiting: number;
+  /** When the first of those who wait came, in the clock's milliseconds. */
+  readonly oldestAt: number;
+  readonly running: number;
 }
 
 /** What became of a request to run. Cancellation is not an error. */
@@ -140,6 +151,41 @@ export class Admission {
     });
   }
 
+  /** Says which models' requests can be started from now on. */
+  setServable(models: ReadonlySet<string>): void {
+    this.#carryOut(serve(this.#schedule, this.#policy, models, this.#clock.now()));
+  }
+
+  /** Ends all who wait for `model`, with `error`. */
+  refuseModel(model: string, error: HearthError): void {
+    for (const job of this.#schedule.waiting) {
+      if (job.model !== model) continue;
+      const waiter = this.#takeWaiter(job.id);
+      this.#carryOut(leave(this.#schedule, job.id));
+      waiter?.refuse(error);
+    }
+  }
+
+  /** Who waits for and who runs with each model that comes and goes. */
+  demand(): ReadonlyMap<string, ModelDemand> {
+    const demand = new Map<string, { waiting: number; oldestAt: number; running: number }>();
+    const of = (model: string): { waiting: number; oldestAt: number; running: number } => {
+      const found = demand.get(model) ?? { waiting: 0, oldestAt: Infinity, running: 0 };
+      demand.set(model, found);
+      return found;
+    };
+    for (const { model, arrivedAt } of this.#schedule.waiting) {
+      if (model === undefined) continue;
+      const wanted = of(model);
+      wanted.waiting += 1;
+      wanted.oldestAt = Math.min(wanted.oldestAt, arrivedAt);
+    }
+    for (const { job } of this.#schedule.running.values()) {
+      if (job.model !== undefined) of(job.model).running += 1;
+    }
+    return demand;
+  }
+
   /** Refuses all who wait and all who come, with `draining`. Permits that are out stay out (row 65). */
   close(): void {
     this.#carryOut(close(this.#schedule));
@@ -151,6 +197,7 @@ export class Admission {
       id: ticket.id,
       client: ticket.client,
       class: ticket.class,
+      model: ticket.model,
       supersedeKey: ticket.supersedeKey,
       arrivedAt: now,
       deadlineAt: ticket.deadlineMs === undefined ? undefined : now + ticket.deadlineMs,

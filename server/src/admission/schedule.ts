@@ -26,6 +26,8 @@ export interface Job {
   /** Who asks: all requests of one client share one fair share. */
   readonly client: string;
   readonly class: JobClass;
+  /** The model that it can only run with, where that comes and goes; undefined: it can always run. */
+  readonly model?: string | undefined;
   /** A newer job of the same client with the same key ends this one, waiting or running. */
   readonly supersedeKey: string | undefined;
   readonly arrivedAt: number;
@@ -61,6 +63,8 @@ export interface Schedule {
   readonly virtualTime: number;
   /** How long a permit is held: moving average in milliseconds; undefined before the first job has ended. */
   readonly serviceMs: number | undefined;
+  /** Models whose jobs can be started now. The others' wait, within the same bound. */
+  readonly servable: ReadonlySet<string>;
   readonly closed: boolean;
 }
 
@@ -70,6 +74,7 @@ export const emptySchedule: Schedule = {
   tags: new Map(),
   virtualTime: 0,
   serviceMs: undefined,
+  servable: new Set(),
   closed: false,
 };
 
@@ -118,6 +123,16 @@ export function finish(before: Schedule, policy: Policy, id: string, now: number
   return fill({ ...before, running, tags, serviceMs }, policy, now);
 }
 
+/** Other models than before can serve now. */
+export function serve(
+  before: Schedule,
+  policy: Policy,
+  servable: ReadonlySet<string>,
+  now: number,
+): Decision {
+  return fill({ ...before, servable }, policy, now);
+}
+
 /** A waiting job's client has gone. A running one ends by {@link finish}. */
 export function leave(before: Schedule, id: string): Decision {
   const waiting = before.waiting.filter((job) => job.id !== id);
@@ -159,7 +174,10 @@ export function nextExpiry(schedule: Schedule): number | undefined {
   return next === Infinity ? undefined : next;
 }
 
-/** Jobs in the order in which they would be started if nobody else came and nobody left. */
+/**
+ * Jobs in the order in which they would be started if nobody else came and nobody left; those whose model is not there
+ * behind the others, as they came.
+ */
 export function serviceOrder(schedule: Schedule, policy: Policy, now: number): readonly Job[] {
   const order: Job[] = [];
   let rest = schedule;
@@ -167,7 +185,7 @@ export function serviceOrder(schedule: Schedule, policy: Policy, now: number): r
     order.push(job);
     rest = start(rest, job, now);
   }
-  return order;
+  return [...order, ...rest.waiting];
 }
 
 /** Expected wait of the job at `position` (0: next), in milliseconds; undefined before anything has been measured. */
@@ -241,6 +259,7 @@ function fill(before: Schedule, policy: Policy, now: number): Decision {
 function pick(schedule: Schedule, policy: Policy, now: number): Job | undefined {
   let best: Job | undefined;
   for (const job of schedule.waiting) {
+    if (job.model !== undefined && !schedule.servable.has(job.model)) continue;
     if (best === undefined || goesBefore(schedule, policy, now, job, best)) best = job;
   }
   return best;

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { BackendConfig, Config, MockConfig } from '../config/config.js';
 import { defaultTokenVariable } from '../config/http-config.js';
 import { Daemon } from '../daemon.js';
@@ -9,8 +8,9 @@ import { createActivityLog, resolveLogDirectory } from '../events/activity-log.j
 import type { KernelLock } from '../lock/kernel-lock.js';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { StartupError } from '../lock/startup-error.js';
+import type { ModelSource } from '../models/model-source.js';
 import { resolveModel } from '../models/resolve-model.js';
-import { modelsHome } from '../models/store/models-home.js';
+import { llamaMaker, makeModels } from './open-models.js';
 import { openState } from './open-state.js';
 
 /**
@@ -19,29 +19,43 @@ import { openState } from './open-state.js';
  * @throws StartupError `config`, @throws HearthError `model_not_found`.
  */
 export async function makeDaemon(config: Config, paths: RuntimePaths, lock: KernelLock): Promise<Daemon> {
-  const engines = await makeEngines(config);
+  const made = await makeEngines(config);
+  const engines = made.map(({ engine }) => engine);
+  const models = await makeModels(config, ownModel(config, made));
   const [tcpKey, httpToken] = [readTcpKey(config), readHttpToken(config)];
   const state = await openState(config);
   const log = createActivityLog({ directory: resolveLogDirectory(config.log_dir, process.env) });
-  return new Daemon({ config, paths, lock, log, engines, tcpKey, httpToken, state });
+  return new Daemon({ config, paths, lock, log, engines, models, tcpKey, httpToken, state });
 }
 
-async function makeEngines(config: Config): Promise<readonly Engine[]> {
+/** The model that makes room when somebody switches to another: the one of `model`, and none of `backends`. */
+function ownModel(config: Config, [made]: readonly MadeEngine[]): Required<MadeEngine> | undefined {
+  if (config.backends !== undefined || made?.source === undefined) return undefined;
+  return { engine: made.engine, source: made.source };
+}
+
+/** An engine, and the model's file where it has one. */
+interface MadeEngine {
+  readonly engine: Engine;
+  readonly source?: ModelSource;
+}
+
+async function makeEngines(config: Config): Promise<readonly MadeEngine[]> {
   const backends = backendsOf(config);
   const engines = await Promise.all(backends.map(async (backend) => makeEngine(backend, config)));
-  const names = new Set(engines.map((engine) => engine.name));
+  const names = new Set(engines.map(({ engine }) => engine.name));
   if (names.size === engines.length) return engines;
   const key = config.backends === undefined ? 'mock' : 'backends';
   throw new StartupError('config', `configuration: ${key}: names must be unique`);
 }
 
-async function makeEngine(backend: BackendConfig | LlamaBackend, config: Config): Promise<Engine> {
+async function makeEngine(backend: BackendConfig | LlamaBackend, config: Config): Promise<MadeEngine> {
   switch (backend.kind) {
     case 'mock':
-      return makeMockEngine(backend);
+      return { engine: makeMockEngine(backend) };
     case 'openai-compat': {
       const { makeRemoteEngine } = await import('./open-remote.js');
-      return makeRemoteEngine(backend, process.env);
+      return { engine: makeRemoteEngine(backend, process.env) };
     }
     case 'llama':
       return makeLlamaEngine(backend, config);
@@ -73,18 +87,12 @@ interface LlamaBackend {
   readonly context_size?: number | undefined;
 }
 
-async function makeLlamaEngine(backend: LlamaBackend, config: Config): Promise<Engine> {
+async function makeLlamaEngine(backend: LlamaBackend, config: Config): Promise<MadeEngine> {
   const found = await resolveModel(backend.model);
   const source = backend.sha256 === undefined ? found : { ...found, sha256: backend.sha256 };
-  const { LlamaEngine } = await import('../engine/llama/llama-engine.js');
-  return new LlamaEngine({
-    source,
-    sequences: config.active_permits,
-    ...(config.engine_driver === 'auto' ? {} : { driver: config.engine_driver }),
-    privateDirectory: path.join(modelsHome(process.env), 'private'),
-    ...(backend.name === undefined ? {} : { name: backend.name }),
-    ...(backend.context_size === undefined ? {} : { contextSize: backend.context_size }),
-  });
+  const make = await llamaMaker(config);
+  const engine = make({ source, name: backend.name, contextSize: backend.context_size });
+  return { engine, source };
 }
 
 function makeMockEngine(mock: MockConfig): Engine {

@@ -158,7 +158,7 @@ function daemonCommand(program: Command, name: string, description: string): Com
   return withRuntimeDir(program.command(name))
     .description(description)
     .option('--config <file>', 'JSON file with any of these settings (names with underscores)')
-    .option('--model <name-or-path>', 'name of an embedded model, or path of a GGUF file (default: pilot)')
+    .option('--model <name-or-path>', 'name of a model of the store, or path of a GGUF file (default: pilot)')
     .option(
       '--model-sha256 <hex>',
       'what the file of --model must hash to; another one is set aside, unloaded',
@@ -176,6 +176,22 @@ function daemonCommand(program: Command, name: string, description: string): Com
     .option('--http-allow-remote', 'let --http listen on an address that other machines reach')
     .option('--active-permits <n>', 'requests that run at once (default: 1)', looseNumber)
     .option('--queue-depth <n>', 'requests that wait behind them (default: 10)', looseNumber)
+    .option('--max-loaded-models <n>', 'models that are loaded at once (default: 3)', looseNumber)
+    .option(
+      '--model-idle-secs <n>',
+      'unload a model that nobody has used for so long; 0: never (default: 900)',
+      looseNumber,
+    )
+    .option(
+      '--model-stay-secs <n>',
+      'keep a loaded model at least so long while others want its room (default: 5)',
+      looseNumber,
+    )
+    .option(
+      '--model-patience-secs <n>',
+      'after so long without room, have a model in use finish and make it (default: 30)',
+      looseNumber,
+    )
     .option(
       '--ready-timeout-secs <n>',
       'give up when no model is ready by then; 0: never (default: 30)',

@@ -11,6 +11,12 @@ describe('configuration', () => {
   it('has the defaults that are documented', () => {
     expect(resolveConfig()).toEqual({
       engine: 'llama',
+      max_loaded_models: 3,
+      model_hosts: [],
+      model_idle_secs: 900,
+      model_patience_secs: 30,
+      model_stay_secs: 5,
+      model_token_env: 'HF_TOKEN',
       socket_proof: 'auto',
       engine_driver: 'auto',
       tcp_allow_remote: false,

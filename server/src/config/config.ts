@@ -84,6 +84,21 @@ const backendSchema = z.discriminatedUnion(
 export const configSchema = z.strictObject({
   runtime_dir: name.optional(),
   model: name.optional(),
+  /** Models that are loaded at once. */
+  max_loaded_models: z.int().min(1).max(64).default(3),
+  /** How long a model stays loaded that nobody uses; 0: for ever. */
+  model_idle_secs: secondsOrNone.default(900),
+  /** How long a loaded model stays at least while another wants its room. */
+  model_stay_secs: secondsOrNone.default(5),
+  /** How long a model that is asked for waits for room before one in use has to finish and make it. */
+  model_patience_secs: secondsOrNone.default(30),
+  /** Hosts that models may be fetched from, beside those that are built in; `*.` stands for any name below. */
+  model_hosts: z
+    .array(z.string().regex(/^(?:\*\.)?[a-z0-9.-]+$/i))
+    .max(64)
+    .default([]),
+  /** Environment variable with the token for fetching models. */
+  model_token_env: name.default('HF_TOKEN'),
   /** What the model's file must hash to; undefined: what is known of it by itself. */
   model_sha256: sha256.optional(),
   /** What generates, in priority order; in place of `model`, `engine` and `mock` (row 82). */

@@ -3,6 +3,7 @@ import {
   HearthError,
   type ResolvedGeneration,
   resolveGeneration,
+  toHearthError,
 } from '@hearth/protocol';
 import type { Admission, Permit } from '../admission/admission.js';
 import type { Caller, GenerationEvent } from '../daemon-api.js';
@@ -22,6 +23,20 @@ export interface GeneratorParts {
   readonly record: RecordActivity;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Models that are loaded on demand; absent: none is. */
+  readonly residency?: Residency | undefined;
+}
+
+/** What a request has to do with models that come and go. */
+export interface Residency {
+  /**
+   * The model that has to be loaded for a request that names this one, or none; undefined: it needs no such model.
+   *
+   * @throws HearthError `model_not_found`
+   */
+  keyFor(model: string | undefined): Promise<string | undefined>;
+  /** Tells of the load of a model until the call that is given back is made. */
+  onLoading(model: string, tell: (model: string, progress: number | undefined) => void): () => void;
 }
 
 type DoneChunk = Extract<EngineChunk, { kind: 'done' }>;
@@ -48,7 +63,8 @@ export async function* generate(
   let permit: Permit | undefined;
   let finished = false;
   try {
-    permit = yield* admit(parts, request, caller, stream);
+    const resident = parts.residency === undefined ? undefined : await keyFor(parts, request, reqId);
+    permit = yield* admit(parts, request, caller, stream, resident);
     if (permit === undefined) {
       finished = true;
       parts.record('info', 'admission', cancelledEvent(reqId, stream));
@@ -65,7 +81,8 @@ export async function* generate(
       granted.release();
       parts.streams.close(stream);
     };
-    for await (const event of run(parts, resolved, request, reqId, stream, timing, onStopped)) {
+    const routed = resident === undefined ? request : { ...request, model: resident };
+    for await (const event of run(parts, resolved, routed, reqId, stream, timing, onStopped)) {
       if (event.kind === 'done') {
         finished = true;
         // The slot is free before the client can know that its request has ended.
@@ -88,13 +105,17 @@ async function* admit(
   request: GenerateRequest,
   caller: Caller,
   stream: LiveStream,
+  resident: string | undefined,
 ): AsyncGenerator<GenerationEvent, Permit | undefined, undefined> {
   const queue = new QueueNews();
+  const tells = request.events === true && resident !== undefined;
+  const endNews = tells ? parts.residency?.onLoading(resident, queue.loading) : undefined;
   const admitted = parts.admission.acquire(
     {
       id: stream.id,
       client: caller.client ?? caller.name,
       class: request.class ?? 'chat',
+      model: resident,
       supersedeKey: request.supersede_key,
       deadlineMs: request.deadline_ms,
       onQueued: request.events === true ? queue.push : undefined,
@@ -108,6 +129,21 @@ async function* admit(
   } catch (error) {
     const code = error instanceof HearthError ? error.code : 'internal';
     parts.record('warn', 'admission', { msg: 'request_rejected', req_id: request.id.slice(0, 128), code });
+    throw error;
+  } finally {
+    endNews?.();
+  }
+}
+
+async function keyFor(
+  { residency, record }: GeneratorParts,
+  { model }: GenerateRequest,
+  reqId: string,
+): Promise<string | undefined> {
+  try {
+    return await residency?.keyFor(model);
+  } catch (error) {
+    record('warn', 'router', { msg: 'request_rejected', req_id: reqId, code: toHearthError(error).code });
     throw error;
   }
 }

@@ -5,6 +5,9 @@ import { z } from 'zod';
 import { findUpwards } from './find-upwards.js';
 import { ModelFileError } from './model-file-error.js';
 import type { ModelSource } from './model-source.js';
+import { isModelName } from './store/model-name.js';
+import { ModelStore } from './store/model-store.js';
+import { modelsHome } from './store/models-home.js';
 
 const manifestSchema = z.object({
   id: z.string(),
@@ -23,10 +26,13 @@ export interface ResolveModelOptions {
   readonly workingDirectory?: string;
   /** Where to begin the search for the embedded model. Default: this module. */
   readonly from?: string;
+  /** Where models are kept. Default: that of the environment. */
+  readonly store?: ModelStore;
 }
 
 /**
- * Finds the model that `nameOrPath` means: the embedded one by its id or alias, or any GGUF file by its path.
+ * Finds the model that `nameOrPath` means: the embedded one by its id or alias, one of the store by its name, or any
+ * GGUF file by its path.
  * Undefined means the embedded one. The file itself is looked at later, when it is loaded.
  *
  * @throws HearthError `model_not_found` or {@link ModelFileError}; the message holds neither name nor path.
@@ -46,6 +52,11 @@ export async function resolveModel(
   if (embedded !== undefined && (nameOrPath === embedded.source.id || nameOrPath === embedded.alias)) {
     return embedded.source;
   }
+  if (isModelName(nameOrPath)) {
+    const store = options.store ?? new ModelStore(modelsHome(process.env));
+    const manifest = await store.find(nameOrPath);
+    if (manifest !== undefined) return store.toSource(manifest);
+  }
   const file = path.resolve(options.workingDirectory ?? process.cwd(), nameOrPath);
   const stat = await fs.stat(file).catch(() => undefined);
   if (stat === undefined) throw notFound(nameOrPath, embedded?.alias);
@@ -63,7 +74,7 @@ function notFound(nameOrPath: string, alias: string | undefined): HearthError {
   const embedded = alias === undefined ? '' : ` The embedded model is called "${alias}";`;
   return new HearthError(
     'model_not_found',
-    `There is no model of that name.${embedded} any other is given by the path of its .gguf file.`,
+    `There is no model of that name.${embedded} \`hearth models\` lists those in the store, and any other is given by the path of its .gguf file.`,
   );
 }
 

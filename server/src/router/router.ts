@@ -33,6 +33,8 @@ export interface RouterOptions {
   readonly breaker?: BreakerPolicy;
   /** Called when an engine's breaker opens or closes. */
   readonly onBreaker?: (engine: Engine, state: 'open' | 'closed') => void;
+  /** Engines that come and go. They serve only who asks for their model by its id, which is their name. */
+  readonly onDemand?: () => readonly Engine[];
 }
 
 /**
@@ -42,7 +44,9 @@ export interface RouterOptions {
  */
 export class Router {
   readonly #engines: readonly Engine[];
-  readonly #breakers = new Map<Engine, BreakerState>();
+  /** Forgotten with their engines. */
+  readonly #breakers = new WeakMap<Engine, BreakerState>();
+  readonly #onDemand: () => readonly Engine[];
   readonly #now: () => number;
   readonly #policy: BreakerPolicy;
   readonly #onBreaker: (engine: Engine, state: 'open' | 'closed') => void;
@@ -52,6 +56,7 @@ export class Router {
     this.#engines = engines;
     this.#now = options.now;
     this.#policy = options.breaker ?? defaultBreakerPolicy;
+    this.#onDemand = options.onDemand ?? (() => []);
     this.#onBreaker = options.onBreaker ?? (() => undefined);
   }
 
@@ -61,7 +66,9 @@ export class Router {
 
   /** Whether there are engines and each is ready. Breakers do not count (row 48). */
   get allReady(): boolean {
-    return this.#engines.length > 0 && this.#engines.every((engine) => engine.state.kind === 'ready');
+    // One that had to make room for a model that was asked for is not missed.
+    const there = this.#engines.filter(({ state }) => state.kind !== 'stopped');
+    return there.length > 0 && there.every(({ state }) => state.kind === 'ready');
   }
 
   /**
@@ -72,7 +79,10 @@ export class Router {
    *   those that have it cannot do what is needed, `backend_unavailable` where none that can is able to serve now.
    */
   route(model: string | undefined, need: Need = 'generate'): Route {
-    const named = this.#engines.filter((engine) => serves(engine, model));
+    const named = [
+      ...this.#onDemand().filter((engine) => engine.model?.id === model),
+      ...this.#engines.filter((engine) => serves(engine, model)),
+    ];
     if (named.length === 0 && model !== undefined && this.#engines.length > 0) throw modelNotFound();
     const candidates = named.filter((engine) => engine.capabilities[need]);
     if (candidates.length === 0 && named.length > 0) throw failureToError(cannot(need));
@@ -128,7 +138,8 @@ export class Router {
   }
 }
 
-function serves(engine: Engine, model: string | undefined): boolean {
+/** Whether an engine serves requests that name this model, or none. */
+export function serves(engine: Engine, model: string | undefined): boolean {
   return (
     model === undefined || engine.model === undefined || engine.model.id === model || engine.name === model
   );

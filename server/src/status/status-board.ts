@@ -22,6 +22,11 @@ export class StatusBoard {
     this.events.emit('frame', frame);
   }
 
+  /** News that does not become the present state. */
+  tell(frame: AdminFrame): void {
+    this.events.emit('frame', frame);
+  }
+
   /** What a new subscriber is told first: capabilities, then the present state. */
   snapshot(): readonly AdminFrame[] {
     return [...this.#capabilities.values(), this.#state];

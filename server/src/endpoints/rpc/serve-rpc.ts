@@ -45,6 +45,7 @@ import { generate, generateParamsSchema } from './generate.js';
 import { farewellMs, hangUp, within } from './hang-up.js';
 import { inlineCompletion, inlineCompletionSchema } from './inline-completion.js';
 import { Intake } from './intake.js';
+import { serveModels } from './models.js';
 import { createSubscriptions, subscribeSchema } from './subscriptions.js';
 
 /** One JSON-RPC connection that is being served. */
@@ -186,6 +187,7 @@ export function serveRpc(
     found: daemon.cancelStream(check(cancelStreamSchema, params).streamId),
   }));
 
+  const endModels = serveModels(answer, connection, daemon);
   const draining = (): void => void ignoreFailure(connection.sendNotification(DrainingNotification.type));
   daemon.events.on('draining', draining);
 
@@ -197,6 +199,7 @@ export function serveRpc(
   function close(how: RpcClose): void {
     if (gone !== undefined) return;
     daemon.events.off('draining', draining);
+    endModels();
     subscriptions.dispose();
     session.dispose();
     work.abort();

@@ -52,6 +52,12 @@ export interface LlamaEngineOptions {
   /** Silence after which a worker with work counts as hung. Default: 10 000 ms. */
   readonly hangTimeoutMs?: number;
   readonly stopTimes?: StopTimes;
+  /**
+   * Chooses the tokens of context for each sequence when the file has been checked, in place of the default.
+   *
+   * @throws HearthError `insufficient_memory` where it cannot be loaded
+   */
+  readonly chooseContext?: (facts: GgufFacts) => Promise<number>;
   /** Where links to and copies of a model file are made for its worker; see {@link openTrustedFile}. */
   readonly privateDirectory?: string;
   /** The driver to take and no other. Default: the C interface where it works, else node-llama-cpp. */
@@ -312,8 +318,14 @@ export class LlamaEngine implements Engine {
         },
         ...(privateDirectory === undefined ? {} : { privateDirectory }),
       });
-      if (signal.aborted) await file.close();
-      else this.#spawn(file);
+      try {
+        const chosen = await this.#options.chooseContext?.(file.facts);
+        if (signal.aborted) await file.close();
+        else this.#spawn(file, chosen);
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ChecksumError) this.#tellQuarantine(error);
@@ -333,7 +345,7 @@ export class LlamaEngine implements Engine {
     });
   }
 
-  #spawn(file: TrustedFile): void {
+  #spawn(file: TrustedFile, chosenContext: number | undefined): void {
     const { facts } = file;
     if (facts.purpose === 'projector') {
       void file.close();
@@ -346,7 +358,6 @@ export class LlamaEngine implements Engine {
       this.#options.workerPath ??
       findUpwards(import.meta.url, ['engine-worker.mjs', 'dist/engine-worker.mjs']);
     if (workerPath === undefined) {
-      void file.close();
       throw new HearthError(
         'internal',
         'This copy of Hearth lacks its engine worker. Build or install it again.',
@@ -354,7 +365,7 @@ export class LlamaEngine implements Engine {
     }
     const { source, sequences, driver } = this.#options;
     const trained = facts.contextLength ?? defaultContextSize;
-    const contextSize = Math.min(this.#options.contextSize ?? defaultContextSize, trained);
+    const contextSize = Math.min(chosenContext ?? this.#options.contextSize ?? defaultContextSize, trained);
     const worker = new WorkerProcess(workerPath, (message) => {
       this.#hear(incarnation, message, contextSize, facts);
     });

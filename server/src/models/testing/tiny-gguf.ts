@@ -1,4 +1,5 @@
 import { promises as fs } from 'node:fs';
+import { encodeGguf, string, type Tensor, uint32, type Value } from '../synthetic/gguf-writer.js';
 
 /**
  * Writes a model of a few hundred kilobytes with random weights, for tests that need *a* model and not this one.
@@ -41,7 +42,7 @@ export async function writeTinyGguf(path: string, options: TinyGgufOptions = {})
 /** The bytes of the model. */
 export function makeTinyGguf(options: TinyGgufOptions = {}): Buffer {
   const vocabulary = makeVocabulary(options);
-  return encodeGguf(metadata(vocabulary, options), tensors(vocabulary, options));
+  return encodeGguf(metadata(vocabulary, options), tensors(vocabulary, options), alignment);
 }
 
 // --- Vocabulary ---------------------------------------------------------------------------------------------------
@@ -87,16 +88,6 @@ function makeVocabulary(options: TinyGgufOptions): Vocabulary {
 
 // --- Metadata -----------------------------------------------------------------------------------------------------
 
-type Value =
-  | { readonly type: 'uint32' | 'float32'; readonly value: number }
-  | { readonly type: 'bool'; readonly value: boolean }
-  | { readonly type: 'string'; readonly value: string }
-  | { readonly type: 'strings'; readonly value: readonly string[] }
-  | { readonly type: 'int32s'; readonly value: readonly number[] };
-
-const uint32 = (value: number): Value => ({ type: 'uint32', value });
-const string = (value: string): Value => ({ type: 'string', value });
-
 function metadata(vocabulary: Vocabulary, options: TinyGgufOptions): ReadonlyMap<string, Value> {
   const id = (text: string): number => vocabulary.special.get(text) ?? 0;
   const entries = new Map<string, Value>([
@@ -139,31 +130,27 @@ function metadata(vocabulary: Vocabulary, options: TinyGgufOptions): ReadonlyMap
 
 // --- Weights ------------------------------------------------------------------------------------------------------
 
-interface Tensor {
-  readonly name: string;
-  /** Row length first, as in the file. */
-  readonly dimensions: readonly number[];
-  readonly weights: Float32Array;
-}
+type FloatTensor = Tensor & { readonly weights: Float32Array };
 
-function tensors(vocabulary: Vocabulary, options: TinyGgufOptions): readonly Tensor[] {
+function tensors(vocabulary: Vocabulary, options: TinyGgufOptions): readonly FloatTensor[] {
   const random = xorshift(options.seed ?? 1);
   const keyValueWidth = (shape.width / shape.heads) * shape.keyValueHeads;
-  const matrix = (name: string, columns: number, rows: number): Tensor => {
+  const matrix = (name: string, columns: number, rows: number): FloatTensor => {
     const reach = Math.sqrt(3 / columns);
     const weights = Float32Array.from({ length: columns * rows }, () => (random() * 2 - 1) * reach);
-    return { name: `${name}.weight`, dimensions: [columns, rows], weights };
+    return { name: `${name}.weight`, dimensions: [columns, rows], type: 0, weights };
   };
-  const ones = (name: string): Tensor => ({
+  const ones = (name: string): FloatTensor => ({
     name: `${name}.weight`,
     dimensions: [shape.width],
+    type: 0,
     weights: new Float32Array(shape.width).fill(1),
   });
 
   const embedding = matrix('token_embd', shape.width, shape.vocabulary);
   // The first number of every embedding is 1 and no layer adds to it: see outputWeights.
   for (let row = 0; row < shape.vocabulary; row += 1) embedding.weights[row * shape.width] = 1;
-  const all: Tensor[] = [embedding];
+  const all: FloatTensor[] = [embedding];
   for (let layer = 0; layer < shape.layers; layer += 1) {
     const block = `blk.${layer}`;
     const attentionOutput = matrix(`${block}.attn_output`, shape.width, shape.width);
@@ -212,73 +199,4 @@ function xorshift(seed: number): () => number {
     state ^= state << 5;
     return (state >>> 0) / 2 ** 32;
   };
-}
-
-// --- File ---------------------------------------------------------------------------------------------------------
-
-/** Writes GGUF version 3. Source: the GGUF specification, ggml-org/ggml docs/gguf.md. */
-function encodeGguf(entries: ReadonlyMap<string, Value>, weights: readonly Tensor[]): Buffer {
-  const parts: Buffer[] = [Buffer.from('GGUF'), u32(3), u64(weights.length), u64(entries.size)];
-  for (const [key, value] of entries) parts.push(text(key), encodeValue(value));
-  let offset = 0;
-  for (const tensor of weights) {
-    parts.push(
-      text(tensor.name),
-      u32(tensor.dimensions.length),
-      ...tensor.dimensions.map(u64),
-      u32(0),
-      u64(offset),
-    );
-    offset += align(tensor.weights.byteLength);
-  }
-  const header = Buffer.concat(parts);
-  const data = weights.map(({ weights: { buffer, byteLength } }) =>
-    padded(Buffer.from(buffer, 0, byteLength)),
-  );
-  return Buffer.concat([padded(header), ...data]);
-}
-
-function encodeValue(value: Value): Buffer {
-  switch (value.type) {
-    case 'uint32':
-      return Buffer.concat([u32(4), u32(value.value)]);
-    case 'float32': {
-      const bytes = Buffer.alloc(4);
-      bytes.writeFloatLE(value.value);
-      return Buffer.concat([u32(6), bytes]);
-    }
-    case 'bool':
-      return Buffer.concat([u32(7), Buffer.from([value.value ? 1 : 0])]);
-    case 'string':
-      return Buffer.concat([u32(8), text(value.value)]);
-    case 'strings':
-      return Buffer.concat([u32(9), u32(8), u64(value.value.length), ...value.value.map(text)]);
-    case 'int32s':
-      return Buffer.concat([u32(9), u32(5), u64(value.value.length), ...value.value.map(u32)]);
-  }
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
-
-function u64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
-}
-
-function text(value: string): Buffer {
-  const bytes = Buffer.from(value, 'utf8');
-  return Buffer.concat([u64(bytes.length), bytes]);
-}
-
-function align(bytes: number): number {
-  return Math.ceil(bytes / alignment) * alignment;
-}
-
-function padded(bytes: Buffer): Buffer {
-  return Buffer.concat([bytes, Buffer.alloc(align(bytes.length) - bytes.length)]);
 }

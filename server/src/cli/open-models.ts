@@ -1,0 +1,80 @@
+import path from 'node:path';
+import type { Config } from '../config/config.js';
+import type { Engine } from '../engine/engine.js';
+import type { ModelSource } from '../models/model-source.js';
+import { fitModel } from '../models/memory/fit.js';
+import { freeMemory } from '../models/memory/free-memory.js';
+import { defaultModelHosts, type PullPolicy } from '../models/pull/pull-policy.js';
+import { huggingFaceOrigin } from '../models/pull/pull-source.js';
+import { ModelStore } from '../models/store/model-store.js';
+import { modelsHome } from '../models/store/models-home.js';
+import type { ModelsConfig } from '../residency/models.js';
+
+/** How an engine for one model is made. */
+export interface LlamaChoice {
+  readonly source: ModelSource;
+  readonly name?: string | undefined;
+  /** Undefined: chosen from what the model was trained on and what is free. */
+  readonly contextSize?: number | undefined;
+}
+
+/** Makes an engine that looks at the memory before each load. The engine's code is loaded when one is needed. */
+export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) => Engine> {
+  const { LlamaEngine } = await import('../engine/llama/llama-engine.js');
+  const { active_permits: sequences, engine_driver: driver } = config;
+  return ({ source, name, contextSize }) =>
+    new LlamaEngine({
+      source,
+      sequences,
+      ...(driver === 'auto' ? {} : { driver }),
+      privateDirectory: path.join(modelsHome(process.env), 'private'),
+      chooseContext: async (facts) =>
+        fitModel(facts, { contextSize, sequences }, await freeMemory()).contextSize,
+      ...(name === undefined ? {} : { name }),
+      ...(contextSize === undefined ? {} : { contextSize }),
+    });
+}
+
+/** What a pull may do, by configuration and environment. */
+export function pullPolicyOf(hosts: readonly string[], env: NodeJS.ProcessEnv): PullPolicy {
+  return {
+    hosts: [...defaultModelHosts, ...hosts],
+    // A mirror on this machine is named by the person who runs both.
+    allowLoopback: (env['HF_ENDPOINT'] ?? '').startsWith('http://') || env['HEARTH_ALLOW_LOOPBACK'] === '1',
+    offline: isSet(env['HEARTH_OFFLINE']),
+    mostBytes: 1024 ** 4,
+  };
+}
+
+/** Where `hf:` names lead. */
+export function huggingFaceOf(env: NodeJS.ProcessEnv): string {
+  const endpoint = env['HF_ENDPOINT'] ?? '';
+  return URL.canParse(endpoint) ? new URL(endpoint).origin : huggingFaceOrigin;
+}
+
+/** The models of a daemon: the store, and the one that it is started with. */
+export async function makeModels(
+  config: Config,
+  own: { readonly source: ModelSource; readonly engine: Engine } | undefined,
+): Promise<ModelsConfig> {
+  const make = await llamaMaker(config);
+  return {
+    store: new ModelStore(modelsHome(process.env)),
+    policy: {
+      mostLoaded: config.max_loaded_models,
+      leastStayMs: config.model_stay_secs * 1000,
+      idleMs: config.model_idle_secs * 1000,
+      patienceMs: config.model_patience_secs * 1000,
+      retryMs: 5000,
+    },
+    pullPolicy: pullPolicyOf(config.model_hosts, process.env),
+    huggingFace: huggingFaceOf(process.env),
+    tokenEnv: config.model_token_env,
+    makeEngine: (source) => make({ source, name: source.id, contextSize: config.context_size }),
+    own,
+  };
+}
+
+function isSet(value: string | undefined): boolean {
+  return value !== undefined && value !== '' && value !== '0';
+}

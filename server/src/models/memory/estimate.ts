@@ -1,0 +1,90 @@
+import type { GgufFacts, ModelShape } from '../gguf-facts.js';
+
+/** How a model is to run. */
+export interface RunShape {
+  /** Tokens of context of each sequence. */
+  readonly contextSize: number;
+  readonly sequences: number;
+}
+
+/** Memory of a loaded model in bytes, by what it is for. */
+export interface MemoryEstimate {
+  readonly weights: number;
+  /** Keys and values of the whole context of all sequences. */
+  readonly keyValue: number;
+  /** What one step works with. */
+  readonly compute: number;
+  /** The worker's program, its libraries and the vocabulary. */
+  readonly worker: number;
+  readonly total: number;
+}
+
+/** Keys and values are kept as half floats. */
+const keyValueBytes = 2;
+const floatBytes = 4;
+/** Tokens that one step takes at most. Default of llama.cpp, n_ubatch. */
+const microBatch = 512;
+/** Measured: Node with node-llama-cpp and llama.cpp's libraries, before any model. */
+const workerBytes = 96 * 1024 * 1024;
+/** Measured: each entry of the vocabulary, in llama.cpp's tables and in those of the worker. */
+const tokenBytes = 700;
+
+/**
+ * Memory that the model takes once its whole context has been in use. For a model whose shape is not known, keys and
+ * values count as those of a model of that many weights with grouped heads.
+ */
+export function estimateMemory(facts: GgufFacts, run: RunShape): MemoryEstimate {
+  const tokens = roundUp(run.contextSize, 256) * run.sequences;
+  const weights = facts.weightBytes;
+  const worker = workerBytes + facts.vocabularySize * tokenBytes;
+  if (facts.shape === undefined) {
+    const keyValue = tokens * Math.ceil(weights / 40_000);
+    const compute = Math.ceil(weights / 20);
+    return { weights, keyValue, compute, worker, total: weights + keyValue + compute + worker };
+  }
+  const keyValue = keyValueOf(facts.shape, facts.architecture, run, tokens);
+  const compute = computeOf(facts.shape, facts.vocabularySize, run);
+  return { weights, keyValue, compute, worker, total: weights + keyValue + compute + worker };
+}
+
+function keyValueOf(
+  { keyValueHeads, keyLength, valueLength, slidingWindow, latentLength }: ModelShape,
+  architecture: string | undefined,
+  { contextSize, sequences }: RunShape,
+  tokens: number,
+): number {
+  const period = windowPeriods[architecture ?? ''];
+  const windowTokens =
+    slidingWindow === undefined || slidingWindow === 0
+      ? tokens
+      : Math.min(roundUp(contextSize, 256), roundUp(slidingWindow + microBatch, 256)) * sequences;
+  return keyValueHeads.reduce((sum, heads, layer) => {
+    const hasWindow = period !== undefined && (layer + 1) % period !== 0;
+    const each = latentLength ?? heads * (keyLength + valueLength);
+    return sum + each * keyValueBytes * (hasWindow ? windowTokens : tokens);
+  }, 0);
+}
+
+/** Of so many layers one looks back on everything, and the others on a window. Source: llama.cpp, llama-model.cpp. */
+const windowPeriods: Readonly<Record<string, number>> = {
+  gemma2: 2,
+  gemma3: 6,
+  gemma3n: 5,
+  cohere2: 4,
+  'gpt-oss': 2,
+  llama4: 4,
+};
+
+function computeOf(shape: ModelShape, vocabulary: number, { contextSize, sequences }: RunShape): number {
+  const batch = Math.min(microBatch, contextSize * sequences);
+  const attention = shape.heads * (shape.keyLength + shape.valueLength);
+  const activations = batch * (2 * shape.feedForward + 6 * shape.width + 2 * attention) * floatBytes;
+  // The mask has a row for each token of the batch and a column for each of the context.
+  const mask = batch * contextSize * sequences * floatBytes;
+  const logits = (sequences + 1) * vocabulary * floatBytes;
+  return activations + mask + logits;
+}
+
+function roundUp(value: number, step: number): number {
+  return Math.ceil(value / step) * step;
+}
