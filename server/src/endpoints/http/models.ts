@@ -8,6 +8,8 @@ export interface ServedModel {
   readonly id: string;
   /** Most tokens of an answer where the request names no bound: half of the context, so that the prompt has room. */
   readonly maxTokens: number;
+  /** Tokens of prompt and answer together. */
+  readonly contextSize: number;
 }
 
 /** Longest answer where nobody asked for a bound, in tokens. */
@@ -25,7 +27,11 @@ export function servedModel(daemon: DaemonApi, name: string | undefined): Served
   );
   const model = backend?.model;
   const context = model?.contextSize ?? unknownContext;
-  return { id: wanted ?? model?.id ?? 'default', maxTokens: Math.min(longestAnswer, Math.ceil(context / 2)) };
+  return {
+    id: wanted ?? model?.id ?? 'default',
+    maxTokens: Math.min(longestAnswer, Math.ceil(context / 2)),
+    contextSize: context,
+  };
 }
 
 /** A model that can be asked for. */

@@ -1,0 +1,41 @@
+import { sendJson } from '../../../http/serve-http.js';
+import { answerJson, type Exchange } from '../exchange.js';
+import { retryHeaders } from '../api-error.js';
+import { listModels } from '../models.js';
+
+/** `GET /health`: 200 where a request would be served, 503 where not. Says nothing else, and needs no token. */
+export function health({ daemon, response }: Exchange): void {
+  const { state } = daemon.health();
+  if (state === 'ready') {
+    sendJson(response, 200, { status: 'ok' });
+    return;
+  }
+  for (const [name, value] of Object.entries(retryHeaders(1000))) response.setHeader(name, value);
+  sendJson(response, 503, { error: { code: 503, message: texts[state], type: 'unavailable_error' } });
+}
+
+/** `GET /props`: what of llama.cpp's properties holds here. */
+export function props(exchange: Exchange): void {
+  const { daemon } = exchange;
+  const [model] = listModels(daemon);
+  const { admission, version } = daemon.health();
+  answerJson(exchange, {
+    default_generation_settings: { n_ctx: model?.contextSize ?? 0 },
+    total_slots: admission.activePermits,
+    model_alias: model?.id ?? '',
+    build_info: `hearth ${version}`,
+  });
+}
+
+/** `GET /`: what clients look for that only want to know whether somebody is there. */
+export function greeting({ response }: Exchange): void {
+  response.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' });
+  response.end('Hearth is running');
+}
+
+const texts = {
+  starting: 'Loading model',
+  loading: 'Loading model',
+  failed: 'No backend is available',
+  draining: 'Shutting down',
+} as const;
