@@ -179,6 +179,145 @@ describe('chat completions', () => {
   });
 });
 
+describe('the other endpoints', () => {
+  test('completions, with a suffix too, streamed and not', async () => {
+    const openai = client(await serveGateway(hearth, { mock: { tokens: ['a', 'b'] } }));
+    const two = await openai.completions.create({ model: 'mock', prompt: ['one', 'two'], max_tokens: 5 });
+    expect(two.choices.map(({ index, text }) => [index, text])).toEqual([
+      [0, 'ab'],
+      [1, 'ab'],
+    ]);
+    expect(two).toMatchObject({ object: 'text_completion', usage: { completion_tokens: 4 } });
+    const stream = await openai.completions.create({ model: 'mock', prompt: 'x', suffix: 'y', stream: true });
+    const texts = [];
+    for await (const chunk of stream) texts.push(chunk.choices[0]?.text, chunk.choices[0]?.finish_reason);
+    expect(texts).toEqual(['a', null, 'b', null, '', 'stop']);
+    const tokens = openai.completions.create({ model: 'mock', prompt: [1, 2] });
+    await expect(tokens).rejects.toMatchObject({ status: 400, param: 'prompt' });
+  });
+
+  test('log-probabilities of chat and text', async () => {
+    const script = [{ pieces: [{ text: 'Hé' }, { text: '!' }] }];
+    const openai = client(await serveGateway(hearth, { mock: { script } }));
+    const chat = await openai.chat.completions.create({ ...hello, logprobs: true, top_logprobs: 2 });
+    const [first] = chat.choices[0]?.logprobs?.content ?? [];
+    expect(first).toMatchObject({
+      token: 'Hé',
+      bytes: [72, 195, 169],
+      logprob: expect.any(Number) as number,
+    });
+    expect(first?.top_logprobs).toHaveLength(2);
+    const streamed = [];
+    for await (const { choices } of await openai.chat.completions.create({
+      ...hello,
+      logprobs: true,
+      stream: true,
+    })) {
+      streamed.push(...(choices[0]?.logprobs?.content ?? []));
+    }
+    expect(streamed.map(({ token }) => token)).toEqual(['Hé', '!']);
+    const text = await openai.completions.create({ model: 'mock', prompt: 'x', logprobs: 1 });
+    expect(text.choices[0]?.logprobs).toMatchObject({ tokens: ['Hé', '!'], text_offset: [0, 2] });
+  });
+
+  test('embeddings, the same as numbers and as base64', async () => {
+    const gateway = await serveGateway(hearth);
+    const openai = client(gateway);
+    const input = ['red apple', 'blue sky'];
+    const floats = await openai.embeddings.create({ model: 'mock', input, encoding_format: 'float' });
+    const base64 = await openai.embeddings.create({ model: 'mock', input });
+    expect(floats.data.map(({ index }) => index)).toEqual([0, 1]);
+    for (const [index, { embedding }] of floats.data.entries()) {
+      expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
+      const other = base64.data[index]?.embedding ?? [];
+      expect(other).toHaveLength(embedding.length);
+      for (const [place, value] of embedding.entries()) expect(other[place]).toBeCloseTo(value, 6);
+    }
+    const short = await openai.embeddings.create({ model: 'mock', input: 'x', dimensions: 4 });
+    expect(short.data[0]?.embedding).toHaveLength(4);
+    await expect(openai.embeddings.create({ model: 'mock', input: [[1]] })).rejects.toMatchObject({
+      param: 'input',
+    });
+    await expect(openai.embeddings.create({ model: 'mock', input: '' })).rejects.toMatchObject({
+      status: 400,
+    });
+  });
+
+  test('responses: text, reasoning and a call, whole and as events', async () => {
+    const script = [
+      { when: 'sunny', pieces: [{ text: 'It is ' }, { text: 'sunny.' }], prompt_tokens: 9, cached_tokens: 3 },
+      {
+        when: 'weather',
+        pieces: [
+          { thinking: 'hmm' },
+          { text: 'Wait.' },
+          { tool_call: { name: 'weather', arguments: { city: 'Oslo' } } },
+        ],
+      },
+    ];
+    const openai = client(await serveGateway(hearth, { mock: { script } }));
+    const tool = {
+      type: 'function' as const,
+      name: 'weather',
+      strict: true,
+      parameters: { type: 'object', properties: { city: { type: 'string' } } },
+    };
+    const question = { role: 'user' as const, content: 'the weather?' };
+    const request = { model: 'default', instructions: 'be brief', tools: [tool], store: false };
+    const stream = openai.responses.stream({ ...request, input: [question] });
+    const types: string[] = [];
+    for await (const event of stream) {
+      expect(event.sequence_number).toBe(types.length);
+      types.push(event.type);
+    }
+    const first = await stream.finalResponse();
+    expect(first.output.map(({ type }) => type)).toEqual(['reasoning', 'message', 'function_call']);
+    expect(types.slice(0, 3)).toEqual([
+      'response.created',
+      'response.in_progress',
+      'response.output_item.added',
+    ]);
+    expect(types.at(-1)).toBe('response.completed');
+    const call = first.output.find((item) => item.type === 'function_call');
+    expect(call).toMatchObject({ name: 'weather', arguments: '{"city":"Oslo"}', call_id: 'call_1' });
+
+    const second = await openai.responses.create({
+      ...request,
+      input: [
+        question,
+        ...first.output.map(({ id: _id, ...item }) => item as OpenAI.Responses.ResponseInputItem),
+        { type: 'function_call_output', call_id: 'call_1', output: 'sunny' },
+      ],
+    });
+    expect(second).toMatchObject({
+      status: 'completed',
+      output_text: 'It is sunny.',
+      usage: { input_tokens: 9, input_tokens_details: { cached_tokens: 3 }, output_tokens: 2 },
+    });
+    const cut = await openai.responses.create({ ...request, input: 'sunny', max_output_tokens: 1 });
+    expect(cut).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } });
+  });
+
+  test('responses: what needs a memory or tools of ours is refused by name', async () => {
+    const openai = client(await serveGateway(hearth));
+    const refused = [
+      ['previous_response_id', { previous_response_id: 'resp_1' }],
+      ['store', { store: true }],
+      ['background', { background: true }],
+      ['conversation', { conversation: 'conv_1' }],
+      ['tools.0.type', { tools: [{ type: 'web_search' as const }] }],
+    ] as const;
+    for (const [param, extra] of refused) {
+      const asked = openai.responses.create({
+        model: 'mock',
+        input: 'hi',
+        ...extra,
+      } as OpenAI.Responses.ResponseCreateParamsNonStreaming);
+      await expect(asked).rejects.toMatchObject({ status: 400, param });
+    }
+  });
+});
+
 describe('errors in OpenAI’s shape', () => {
   test('row 169: a parameter that is not supported is refused by name, and null counts as absent', async () => {
     const openai = client(await serveGateway(hearth));

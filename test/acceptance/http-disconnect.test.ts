@@ -1,0 +1,117 @@
+import type { Health } from '@hearth/protocol';
+import { describe, expect, test } from 'vitest';
+import { type HearthProcess, hearthScope } from '../support/daemon.js';
+import { ask, type GatewayUnderTest, serveGateway } from '../support/gateway.js';
+import { RpcPeer } from '../support/rpc-peer.js';
+import { until } from '../support/wait.js';
+
+/** What becomes of a request whose HTTP client goes away, and of requests when the daemon ends. */
+
+const hearth = hearthScope('test');
+const never = 600_000;
+const chat = { messages: [{ role: 'user', content: 'hello' }] };
+const apis = [
+  ['/v1/chat/completions', { ...chat, stream: true }],
+  ['/v1/chat/completions', chat],
+  ['/v1/messages', { ...chat, max_tokens: 5, stream: true }],
+  ['/api/chat', { ...chat, model: 'mock' }],
+  ['/infill', { input_prefix: 'a', input_suffix: 'b' }],
+] as const;
+
+describe('a client that goes away', () => {
+  test.each(apis)('row 169: %s while it waits: it is taken from the queue', async (target, body) => {
+    const gateway = await serveGateway(hearth, { mock: { token_delay_ms: never } });
+    const holder = leaving(gateway, '/v1/chat/completions', chat);
+    await admission(gateway.daemon, { permitsInUse: 1, queued: 0 });
+    const waiting = leaving(gateway, target, body);
+    await admission(gateway.daemon, { permitsInUse: 1, queued: 1 });
+    waiting.leave();
+    await gateway.daemon.log.waitFor({ msg: 'request_cancelled', stage: 'queued' });
+    await admission(gateway.daemon, { permitsInUse: 1, queued: 0 });
+    holder.leave();
+  });
+
+  test.each(apis)('row 169: %s before its first token: its slot is free', async (target, body) => {
+    const gateway = await serveGateway(hearth, { mock: { token_delay_ms: never } });
+    const client = leaving(gateway, target, body);
+    await admission(gateway.daemon, { permitsInUse: 1, queued: 0 });
+    client.leave();
+    await gateway.daemon.log.waitFor({ msg: 'request_cancelled', stage: 'prefill' });
+    await admission(gateway.daemon, { permitsInUse: 0, queued: 0 });
+  });
+
+  test('row 169: in mid-stream: its slot is free long before the next token', async () => {
+    const gateway = await serveGateway(hearth, {
+      mock: {
+        script: [{ pieces: [{ text: 'first' }, ...Array.from({ length: 60 }, () => ({ text: 'more' }))] }],
+        token_delay_ms: 300,
+      },
+    });
+    const left = new AbortController();
+    const response = await ask(
+      gateway,
+      '/v1/chat/completions',
+      { ...chat, stream: true },
+      { signal: left.signal },
+    );
+    const reader = response.body?.getReader();
+    await reader?.read();
+    left.abort();
+    const record = await gateway.daemon.log.waitFor({ msg: 'request_cancelled', stage: 'decode' });
+    expect(record['completion_tokens']).toBeLessThan(10);
+    await admission(gateway.daemon, { permitsInUse: 0, queued: 0 });
+  });
+});
+
+describe('the end of the daemon', () => {
+  test('row 145: a stream that runs finishes, and what waits is told when to come back', async () => {
+    const gateway = await serveGateway(hearth, {
+      mock: { tokens: ['a', 'b', 'c'], token_delay_ms: 400 },
+    });
+    const running = await ask(gateway, '/v1/chat/completions', { ...chat, stream: true });
+    const waiting = ask(gateway, '/v1/chat/completions', chat);
+    await admission(gateway.daemon, { permitsInUse: 1, queued: 1 });
+    gateway.daemon.signal('SIGTERM');
+    const refused = await waiting;
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).not.toBeNull();
+    expect(await refused.json()).toMatchObject({ error: { code: 'draining' } });
+    const text = await running.text();
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
+    expect(text.match(/"content":"[abc]"/g)).toHaveLength(3);
+    expect(await gateway.daemon.end()).toMatchObject({ code: 0 });
+  });
+});
+
+/** A request that its client will not wait for. */
+function leaving(gateway: GatewayUnderTest, target: string, body: object): { leave(): void } {
+  const gone = new AbortController();
+  ask(gateway, target, body, { signal: gone.signal })
+    .then((response) => response.text())
+    .catch(() => undefined);
+  return {
+    leave: () => {
+      gone.abort();
+    },
+  };
+}
+
+/** Resolves once as many run and wait. */
+async function admission(
+  daemon: HearthProcess,
+  wanted: { readonly permitsInUse: number; readonly queued: number },
+): Promise<void> {
+  const peer = await RpcPeer.connect(daemon.home.rpcSocket);
+  try {
+    await until(
+      async () => {
+        const { result } = await peer.request('hearth/health');
+        const { permitsInUse, queued } = (result as Health).admission;
+        return permitsInUse === wanted.permitsInUse && queued === wanted.queued ? true : undefined;
+      },
+      () => `not ${wanted.permitsInUse} running and ${wanted.queued} waiting`,
+    );
+  } finally {
+    peer.close();
+  }
+}
