@@ -227,7 +227,7 @@ describe('a request from elsewhere', () => {
       '[]',
       'secret-word',
       '"x"',
-      `${'['.repeat(300)}`,
+      '['.repeat(300),
       '{"a":"\ud800'.slice(0, 5),
       '\u0000',
     ]) {

@@ -30,6 +30,8 @@ export interface Mock {
   readonly mid_stream_drop_after?: number;
   readonly pre_stream_error?: 'not_ready' | 'invalid_request' | 'unavailable' | 'internal';
   readonly ready_after_ms?: number;
+  /** Answers by what the last turn holds. */
+  readonly script?: readonly object[];
   readonly name?: string;
 }
 
