@@ -1,8 +1,9 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { StartupError } from '../lock/startup-error.js';
 import type { ExitCode } from './exit-codes.js';
 import type { BabysitFlags } from './babysit.js';
 import type { RegistryFlags } from './registry.js';
+import type { RouterFlags } from './router.js';
 
 /**
  * The commands of the service plane: registry, babysitter and router as processes of their own, with the flags of
@@ -48,6 +49,55 @@ export function addPlaneCommands(program: Command, finish: (code: ExitCode) => v
     .action(async (flags: BabysitFlags) => {
       const { babysitCommand } = await import('./babysit.js');
       finish(await babysitCommand(flags));
+    });
+
+  program
+    .command('router')
+    .description('Pass requests on to the services that a registry lists, by model, session and load.')
+    .option('--router-port <n>', 'where to listen', portNumber, 8080)
+    .option(
+      '--host <address>',
+      'IP address to listen on; another than loopback needs --token-env',
+      '127.0.0.1',
+    )
+    .option('--registry-url <url>', 'registry to find services by')
+    .option('--static-services <file>', 'JSON file of services that are always there')
+    .option('--health-interval <s>', 'seconds between two probes of each service', seconds, 30)
+    .option('--health-timeout <s>', 'seconds that a probe may take', seconds, 5)
+    .option('--max-errors <n>', 'failures in a row that make a service unhealthy', wholeNumber, 3)
+    .option(
+      '--registry-sync-interval <s>',
+      'seconds between two looks at a registry without news',
+      seconds,
+      10,
+    )
+    .option(
+      '--service-removal-grace-period <s>',
+      'seconds that an unlisted service is kept',
+      looseSeconds,
+      60,
+    )
+    .addOption(
+      new Option('--balance <way>', 'who serves where nothing else decides')
+        .choices(['round-robin', 'least-outstanding', 'prefix'])
+        .default('round-robin'),
+    )
+    .addOption(
+      new Option(
+        '--session-affinity <of>',
+        'requests that stay together: of a prompt_cache_key, of a client too',
+      )
+        .choices(['key', 'client', 'off'])
+        .default('key'),
+    )
+    .option('--trust-forwarded-for', 'let X-Forwarded-For say who the client is')
+    .option('--idle-timeout <s>', 'seconds of silence that end an answer', seconds, 300)
+    .option('--body-limit-bytes <n>', 'largest request', wholeNumber, 32 * 1024 * 1024)
+    .option('--token-env <name>', 'environment variable with the token that clients must show')
+    .option('--registry-token-env <name>', 'environment variable with the token of the registry')
+    .action(async (flags: RouterFlags) => {
+      const { routerCommand } = await import('./router.js');
+      finish(await routerCommand(flags));
     });
 
   // What a babysitter runs for a backend of type `mock`; nobody else has a use for it.
