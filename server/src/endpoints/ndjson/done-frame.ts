@@ -28,7 +28,9 @@ export function toDoneFrame(request: GenerateRequest, done: Done, isStreamed: bo
     stop_reason: done.stopReason,
     backend: done.backend,
     ...(thinking === undefined || !usesAdditions(request) ? {} : { thinking }),
-    ...(toolCalls === undefined || request.tools === undefined ? {} : { tool_calls: toolCalls.map(toWireCall) }),
+    ...(toolCalls === undefined || request.tools === undefined
+      ? {}
+      : { tool_calls: toolCalls.map(toWireCall) }),
     ...(toolChoiceUnsatisfied === true ? { tool_choice_unsatisfied: true } : {}),
     ...(stopDetail === undefined || !asked ? {} : { stop_detail: stopDetail }),
     ...(logprobs === undefined || isStreamed ? {} : { logprobs: logprobs.map(toWireLogprob) }),
