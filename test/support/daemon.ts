@@ -33,7 +33,6 @@ export interface Mock {
   /** Answers by what the last turn holds. */
   readonly script?: readonly object[];
   readonly name?: string;
-  readonly script?: readonly unknown[];
   readonly capabilities?: readonly string[];
 }
 
