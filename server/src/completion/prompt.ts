@@ -18,23 +18,30 @@ export function answerTokens(shape: Shape): number {
 /**
  * The request for the text at a cursor.
  *
+ * @param asFiles whether the engine takes other files as such, in the model's own format; otherwise they go before the
+ *   text as comments
  * @param variant 0: the likeliest text; others: alternatives, each with a seed of its own
  */
 export function promptFor(
   ability: Exclude<Ability, { kind: 'none' }>,
   window: Window,
   related: readonly RelatedFile[],
+  asFiles: boolean,
   language: string,
   shape: Shape,
   variant: number,
 ): GenerateRequest {
   const infill = ability.kind === 'infill';
+  const asText = !infill || !asFiles;
   const stop = shape.kind === 'line' ? ['\n'] : ['\n\n\n'];
   return {
     id: '',
     model: ability.model.id,
-    prompt: preamble(related, language) + window.before,
+    prompt: (asText ? preamble(related, language) : '') + window.before,
     ...(infill ? { suffix: window.after } : {}),
+    ...(asText || related.length === 0
+      ? {}
+      : { files: related.map(({ path, text }) => ({ path, content: text })) }),
     max_tokens: answerTokens(shape),
     ...(variant === 0 ? { temperature: 0 } : { temperature: 0.7, seed: variant }),
     stop,

@@ -269,20 +269,43 @@ describe('a model without fill-in-the-middle', () => {
 });
 
 describe('other files', () => {
-  it('go before the document, the unchanged first, so that the beginning of the prompt stands still', async () => {
-    const other = new Typist(session, 'export function one() {}\n▌', 'file:///home/me/project/src/one.ts');
-    new Typist(session, 'export function two() {}\n▌', 'file:///home/me/project/src/two.ts');
+  const folder = 'file:///home/me/project/src';
+
+  /** Three documents, of which one has changed, and a typist in the third. */
+  function three(): Typist {
+    const other = new Typist(session, 'export function one() {}\n▌', `${folder}/one.ts`);
+    new Typist(session, 'export function two() {}\n▌', `${folder}/two.ts`);
     other.type('// changed');
-    const typist = new Typist(session, 'const a = ▌\n', 'file:///home/me/project/src/three.ts');
-    await shown(typist, 'one();');
-    const first = daemon.generations[0]?.request.prompt ?? '';
-    expect(first.indexOf('// File: src/two.ts')).toBe(0);
-    expect(first.indexOf('// File: src/one.ts')).toBeGreaterThan(0);
+    return new Typist(session, 'const a = ▌\n', `${folder}/three.ts`);
+  }
+
+  it("go with the request, for the model's own format: the unchanged first, and none by its whole path", async () => {
+    await shown(three(), 'one();');
+    expect(daemon.generations[0]?.request).toMatchObject({
+      prompt: 'const a = ',
+      files: [
+        { path: 'src/two.ts', content: 'export function two() {}' },
+        { path: 'src/one.ts', content: 'export function one() {}\n// changed' },
+      ],
+    });
+  });
+
+  it('go before the document as comments where the engine takes no files, and so the beginning stands still', async () => {
+    const typist = three();
+    const answer = typist.ask();
+    await pauseOver();
+    daemon.answer = () => 'one();';
+    daemon.generations[0]?.fail(new HearthError('unsupported_parameter', 'files'));
+    expect((await answer).texts).toEqual(['one();']);
+    const first = daemon.generations[1]?.request.prompt ?? '';
+    expect(
+      first.startsWith('// File: src/two.ts\n// export function two() {}\n\n// File: src/one.ts\n'),
+    ).toBe(true);
     expect(first.endsWith('const a = ')).toBe(true);
-    expect(first).not.toContain('/home/me');
     typist.type('x');
     await shown(typist, '.y');
     expect(daemon.generations.at(-1)?.request.prompt?.startsWith(first)).toBe(true);
+    expect(daemon.generations.at(-1)?.request).not.toHaveProperty('files');
   });
 });
 

@@ -106,6 +106,8 @@ export function createCompletionSession(
   const newest = new Map<string, Trigger>();
   let ahead: Ahead | undefined;
   let model: string | undefined;
+  /** Whether the engine of this model takes other files as such; it refuses them by a code of its own. */
+  let takesFiles = true;
 
   /** A number in place of the document's name, since the daemon has no need to know that. */
   function keyOf(uri: string): number {
@@ -122,7 +124,8 @@ export function createCompletionSession(
     const infill = ability.kind === 'infill';
     const room = divideRoom(contextSize, answerTokens(shape), unitsPerToken.estimate(), infill);
     const files = related.choose(place.uri, place.language, recent.all(), room.related);
-    return promptFor(ability, cutWindow(place, room), files, place.language, shape, variant);
+    const window = cutWindow(place, room);
+    return promptFor(ability, window, files, takesFiles, place.language, shape, variant);
   }
 
   function streamOptions(place: Place, shape: Shape, offset: number): EngineStreamOptions {
@@ -150,7 +153,10 @@ export function createCompletionSession(
   async function reach(trigger: Trigger, place: Place, signal: AbortSignal): Promise<Reached> {
     const ability = abilityOf(daemon.health());
     if (ability.kind === 'none') return { kind: 'none', reason: ability.reason };
-    if (model !== ability.model.id) cache.clear();
+    if (model !== ability.model.id) {
+      cache.clear();
+      takesFiles = true;
+    }
     model = ability.model.id;
     if (place.before.trim() === '' && place.after.trim() === '') return none('nothing_to_go_on');
     if (!trigger.invoked && isInsideWord(place)) return none('inside_word');
@@ -182,6 +188,9 @@ export function createCompletionSession(
       if (signal.aborted) return none('typing');
       if (newest.get(trigger.uri) !== trigger) return none('superseded');
     }
+    const asked = await follow(begin(ability, place, shape, trigger.offset), place, 'engine', signal);
+    if (asked.kind === 'texts' || asked.reason !== 'unsupported_parameter' || !takesFiles) return asked;
+    takesFiles = false;
     return follow(begin(ability, place, shape, trigger.offset), place, 'engine', signal);
   }
 
