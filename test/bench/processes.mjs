@@ -31,12 +31,12 @@ export class Place {
    * Starts `hearth …` here, with the mock engine.
    *
    * @param {string[]} args the command and its flags
-   * @param {Record<string, unknown>} [mock] knobs of the mock engine
+   * @param {Record<string, unknown> | 'embedded'} [mock] knobs of the mock engine, or the embedded model in its place
    */
   start(args, mock = {}) {
     const [command = '', ...flags] = args;
     const place = ['--runtime-dir', this.run, '--log-dir', path.join(this.root, 'log')];
-    const engine = ['--engine', 'mock', '--mock', JSON.stringify(mock)];
+    const engine = mock === 'embedded' ? [] : ['--engine', 'mock', '--mock', JSON.stringify(mock)];
     const child = spawn(process.execPath, [hearth, command, ...place, ...engine, ...flags], {
       env: { PATH: process.env['PATH'] ?? '', HOME: this.root },
       stdio: ['pipe', 'pipe', 'ignore'],
@@ -51,7 +51,7 @@ export class Place {
   /**
    * Runs `hearth serve` and waits until it has said `until`; `said` then holds what it has said so far.
    *
-   * @param {Record<string, unknown>} [mock]
+   * @param {Record<string, unknown> | 'embedded'} [mock]
    * @param {string[]} [flags]
    * @param {RegExp} [until]
    */

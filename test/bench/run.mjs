@@ -3,7 +3,10 @@ import process from 'node:process';
 /** `npm run bench -- NAME [flags]`: measures, and prints. */
 
 /** @type {Record<string, () => Promise<(args: string[]) => Promise<void>>>} */
-const benches = { core: async () => (await import('./core.mjs')).core };
+const benches = {
+  core: async () => (await import('./core.mjs')).core,
+  'ghost-text': async () => (await import('./ghost-text.mjs')).ghostText,
+};
 
 const [name = '', ...args] = process.argv.slice(2);
 const load = benches[name];

@@ -18,6 +18,7 @@ export function outcomeRows(entries: readonly RememberedOutcome[]): readonly Row
       spoken: `Ghost text: ${newest?.spoken ?? ''}`,
       tooltip: 'Each suggestion that was shown, and why there was none where there was none.',
       children,
+      folded: true,
     },
   ];
 }

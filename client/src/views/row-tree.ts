@@ -42,9 +42,7 @@ export class RowTree implements TreeDataProvider<Row>, Disposable {
 
   getTreeItem(element: Row): TreeItem {
     const row = this.#current(element);
-    const state =
-      row.children === undefined ? TreeItemCollapsibleState.None : TreeItemCollapsibleState.Expanded;
-    const item = new TreeItem(row.label, state);
+    const item = new TreeItem(row.label, collapsibleState(row));
     item.id = row.id;
     if (row.description !== undefined) item.description = row.description;
     if (row.icon !== undefined) {
@@ -67,6 +65,11 @@ export class RowTree implements TreeDataProvider<Row>, Disposable {
   #current(handle: Row): Row {
     return find(this.#rows, handle.id) ?? handle;
   }
+}
+
+function collapsibleState({ children, folded }: Row): TreeItemCollapsibleState {
+  if (children === undefined) return TreeItemCollapsibleState.None;
+  return folded === true ? TreeItemCollapsibleState.Collapsed : TreeItemCollapsibleState.Expanded;
 }
 
 function find(rows: readonly Row[], id: string): Row | undefined {

@@ -14,6 +14,8 @@ export interface Row {
   /** As `viewItem` in the manifest's menus. */
   readonly kind?: string;
   readonly children?: readonly Row[];
+  /** Whether its children are hidden at first. */
+  readonly folded?: boolean;
 }
 
 /** What to redraw: the whole tree, or the rows with these ids. */

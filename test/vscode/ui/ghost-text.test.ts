@@ -198,7 +198,7 @@ describe('where there is none', () => {
     expect(await ghostText()).toBe('');
     await runCommand(workbench.page, 'Hearth: Resume Ghost Text');
     await runCommand(workbench.page, 'Hearth: Snooze Ghost Text…');
-    await press('Enter');
+    await workbench.row('5 minutes').click();
     await workbench.page.locator('.statusbar-item .codicon-debug-pause').first().waitFor();
     await type('l');
     await expect.poll(latestReason).toContain('snoozed for 5 more minutes');
@@ -257,7 +257,10 @@ describe('documents of any kind', () => {
 /** Opens a file with the cursor at its end. */
 async function atEnd(name: string, anyway = false): Promise<void> {
   await openFile(name);
-  if (anyway) await workbench.page.getByText('Open Anyway').click();
+  if (anyway) {
+    await workbench.page.getByText('Open Anyway').click();
+    await workbench.row('Text Editor').click();
+  }
   await workbench.page.locator('.editor-group-container.active .monaco-editor').first().click();
   await press('Control+End');
 }
@@ -283,18 +286,10 @@ async function type(text: string): Promise<void> {
 
 /** The ghost text that is shown: its first line stands in the line of the cursor, the others in a zone below it. */
 async function ghostText(): Promise<string> {
-  const lines = await workbench.page.evaluate(() => {
-    const text = (elements: Iterable<Element>): string =>
-      [...elements].map((one) => one.textContent).join('');
-    const editor = document.querySelector('.editor-group-container.active .monaco-editor');
-    if (editor === null) return [];
-    const below = [...editor.querySelectorAll('.suggest-preview-text .view-line')];
-    return [
-      text(editor.querySelectorAll('[class*="ghost-text-decoration"]')),
-      ...below.map((line) => line.textContent),
-    ];
-  });
-  return lines.join('\n').replaceAll('\u00A0', ' ').trim();
+  const editor = workbench.page.locator('.editor-group-container.active .monaco-editor').first();
+  const first = await editor.locator('[class*="ghost-text-decoration"]').allTextContents();
+  const below = await editor.locator('.suggest-preview-text .view-line').allTextContents();
+  return [first.join(''), ...below].join('\n').replaceAll('\u00A0', ' ').trim();
 }
 
 /** Waits until the ghost text holds `text`, blanks aside. */
