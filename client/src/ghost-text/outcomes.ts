@@ -35,12 +35,13 @@ export function createOutcomes(now: () => number): GhostTextOutcomes {
       events.emit('changed');
     },
     all: () => entries,
-    latest: () => entries.findLast(({ outcome }) => !isTyping(outcome)) ?? entries.at(-1),
+    latest: () => entries.findLast(isTelling) ?? entries.at(-1),
   };
 }
 
-function isTyping(outcome: GhostTextOutcome): boolean {
-  return outcome.kind === 'none' && (outcome.reason === 'typing' || outcome.reason === 'superseded');
+/** Whether an outcome says something beside that one typed on. */
+export function isTelling({ outcome }: RememberedOutcome): boolean {
+  return outcome.kind === 'shown' || (outcome.reason !== 'typing' && outcome.reason !== 'superseded');
 }
 
 /** What makes two outcomes alike, their times left out. */

@@ -1,5 +1,5 @@
 import { commands, QuickPickItemKind, window, type QuickPickItem } from 'vscode';
-import type { RememberedOutcome } from './outcomes.js';
+import { isTelling, type RememberedOutcome } from './outcomes.js';
 import { reasonWords, sourceWords } from './reason-words.js';
 
 /** How long to snooze, in minutes; undefined where nothing was chosen. */
@@ -17,7 +17,7 @@ export async function chooseSnooze(): Promise<number | undefined> {
 type Entry = QuickPickItem & { readonly command?: readonly [string, ...unknown[]] };
 
 /** Most outcomes that the list shows. */
-const mostShown = 15;
+const mostShown = 8;
 
 /** Shows what became of the last triggers, and offers what can be done about it. */
 export async function explain(entries: readonly RememberedOutcome[], off: string | undefined): Promise<void> {
@@ -29,7 +29,7 @@ export async function explain(entries: readonly RememberedOutcome[], off: string
       command: ['hearth.resumeGhostText'],
     });
   }
-  items.push(...entries.slice(-mostShown).reverse().map(outcomeItem));
+  items.push(...entries.filter(isTelling).slice(-mostShown).reverse().map(outcomeItem));
   if (items.length === 0) items.push({ label: '$(info) Nothing was asked for in this window yet.' });
   items.push(
     { label: 'What you can do', kind: QuickPickItemKind.Separator },

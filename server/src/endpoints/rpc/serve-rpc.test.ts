@@ -343,6 +343,39 @@ describe('ghost text', () => {
   });
 });
 
+describe('ghost text for editors that have none', () => {
+  const declared = { textDocument: { completion: {} } };
+
+  it('is offered as a completion list to a client that declares that alone', async () => {
+    const { client } = connect();
+    const initialize = async (capabilities: object): Promise<unknown> =>
+      client.sendRequest('initialize', { processId: null, rootUri: null, capabilities });
+    expect(await initialize(declared)).toHaveProperty('capabilities.completionProvider');
+    const both = { textDocument: { completion: {}, inlineCompletion: { dynamicRegistration: true } } };
+    expect(await initialize(both)).not.toHaveProperty('capabilities.completionProvider');
+    expect(await initialize({ textDocument: 'nonsense' })).not.toHaveProperty(
+      'capabilities.completionProvider',
+    );
+  });
+
+  it('is an entry that replaces the word before the cursor, with the whole of it to read', async () => {
+    const { client } = await editor('const sum = fir', { generate: () => ['st + second;\nreturn sum;'] });
+    const list = await client.sendRequest('textDocument/completion', at(0, 15));
+    const range = { start: { line: 0, character: 12 }, end: { line: 0, character: 15 } };
+    expect(list).toMatchObject({
+      isIncomplete: true,
+      items: [
+        {
+          label: 'first + second; …',
+          filterText: 'first + second;',
+          textEdit: { range, newText: 'first + second;\nreturn sum;' },
+          documentation: { value: '```\nfirst + second;\nreturn sum;\n```' },
+        },
+      ],
+    });
+  });
+});
+
 describe('subscriptions', () => {
   it('begin with the present state and then send changes, and nothing where nothing changed', async () => {
     const { client, daemon } = connect();

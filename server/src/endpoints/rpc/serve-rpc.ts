@@ -18,6 +18,7 @@ import {
 } from '@hearth/protocol';
 import { createMessageConnection, Message, type ResponseError } from 'vscode-jsonrpc/node';
 import {
+  CompletionRequest,
   DidChangeTextDocumentNotification,
   DidCloseTextDocumentNotification,
   DidOpenTextDocumentNotification,
@@ -30,6 +31,7 @@ import {
   ShutdownRequest,
   TextDocumentSyncKind,
   type InitializeResult,
+  type InlineCompletionItem,
   type RequestType,
   type RequestType0,
   type ResponseMessage,
@@ -43,7 +45,14 @@ import { BoundedMessageReader, type BadBody } from './bounded-reader.js';
 import { changedSchema, closedSchema, createDocuments, openedSchema } from './documents.js';
 import { generate, generateParamsSchema } from './generate.js';
 import { farewellMs, hangUp, within } from './hang-up.js';
-import { inlineCompletion, inlineCompletionSchema } from './inline-completion.js';
+import {
+  asCompletionList,
+  asInlineQuery,
+  completionOptions,
+  completionSchema,
+  wantsCompletionList,
+} from './completion.js';
+import { inlineCompletion, inlineCompletionSchema, type InlineCompletionQuery } from './inline-completion.js';
 import { Intake } from './intake.js';
 import { serveModels } from './models.js';
 import { createSubscriptions, subscribeSchema } from './subscriptions.js';
@@ -141,16 +150,17 @@ export function serveRpc(
   // What is not known, and what is wrong, is ignored: a notification has no answer.
   connection.onNotification((method, params) => notifications.get(method)?.(params));
 
-  answer(InitializeRequest.type, () => {
+  answer(InitializeRequest.type, (params) => {
     phase = 'initialized';
-    return initializeResult(daemon.health().version);
+    return initializeResult(daemon.health().version, wantsCompletionList(params));
   });
   answer(ShutdownRequest.type, () => {
     phase = 'shut_down';
   });
-  answer(InlineCompletionRequest.type, async (params, signal) => {
-    if (phase !== 'initialized') return outOfOrder(phase);
-    const query = check(inlineCompletionSchema, params);
+  async function ghostText(
+    query: InlineCompletionQuery,
+    signal: AbortSignal,
+  ): Promise<InlineCompletionItem[]> {
     const { items, outcome } = await inlineCompletion(session, documents, query, signal);
     subscriptions.told(outcome);
     if (outcome.kind === 'none' && !signal.aborted) {
@@ -161,6 +171,16 @@ export function serveRpc(
       );
     }
     return [...items];
+  }
+  answer(InlineCompletionRequest.type, (params, signal) =>
+    phase === 'initialized' ? ghostText(check(inlineCompletionSchema, params), signal) : outOfOrder(phase),
+  );
+  answer(CompletionRequest.type, async (params, signal) => {
+    if (phase !== 'initialized') return outOfOrder(phase);
+    const query = check(completionSchema, params);
+    const items = await ghostText(asInlineQuery(query), signal);
+    const document = documents.get(query.textDocument.uri);
+    return typeof document === 'object' ? asCompletionList(document, query, items) : [];
   });
 
   answer(HelloRequest.type, () => ({ wireVersion, build: daemon.build, pid: process.pid }));
@@ -229,11 +249,12 @@ const badBodies: Record<BadBody, ResponseError<ErrorData>> = {
   ),
 };
 
-function initializeResult(version: string): InitializeResult {
+function initializeResult(version: string, completionList: boolean): InitializeResult {
   return {
     capabilities: {
       textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
       inlineCompletionProvider: true,
+      ...(completionList ? { completionProvider: completionOptions } : {}),
     },
     serverInfo: { name: 'hearth', version },
   };
