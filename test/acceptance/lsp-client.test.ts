@@ -53,7 +53,7 @@ describe('an LSP client that is not ours', () => {
     await process.log.waitFor({ msg: 'request_done' });
     const before = known.indexOf('return');
     const typed = 'return fi';
-    for (const [index, key] of [...typed].entries()) {
+    for (const [index, key] of typed.split('').entries()) {
       documents.edit(uri, before + index, before + index, key);
       const rest = 'return first + second;'.slice(index + 1);
       expect(await ask(1, 2 + index + 1)).toMatchObject([{ insertText: rest }]);
