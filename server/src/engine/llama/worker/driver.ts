@@ -108,6 +108,8 @@ export interface PreparedRequest {
    * holds is in {@link answer}; sampling begins without it where that is not the start.
    */
   readonly grammar: Grammar | undefined;
+  /** The same in GBNF. */
+  readonly grammarText: string | undefined;
   /** How the answer is to be read. */
   readonly answer: AnswerPlan;
   /** Tokens of a text of ours in which the marks of control tokens have power. */

@@ -6,6 +6,23 @@ export interface InfillTokens {
   readonly begin: number | undefined;
 }
 
+/** A file of the repository, in tokens. */
+export interface InfillFileTokens {
+  /** Its path and a line feed. */
+  readonly path: readonly number[];
+  readonly content: readonly number[];
+}
+
+/** The vocabulary's tokens for files beside the one that is filled in. */
+export interface FileTokens {
+  readonly separator: number;
+  /** Before the name of the repository. */
+  readonly repository: number | undefined;
+  /** The name of the repository, and that of the file that is filled in, each with a line feed. */
+  readonly repositoryName: readonly number[];
+  readonly fileName: readonly number[];
+}
+
 /** What of a document is shown to the model, in tokens. */
 export interface InfillParts {
   readonly prefix: readonly number[];
@@ -41,4 +58,42 @@ export function arrangeInfill(parts: InfillParts, tokens: InfillTokens): readonl
     return [...begin, tokens.suffix, ...parts.suffix, tokens.prefix, ...parts.prefix];
   }
   return [...begin, tokens.prefix, ...parts.prefix, tokens.suffix, ...parts.suffix, tokens.middle];
+}
+
+/** The least part of the room that the document itself may have where files would fill it. */
+const documentShare = 0.5;
+/** Tokens of a file below which it is left out. */
+const leastFile = 32;
+
+/** Tokens that files may take beside a document of `document` tokens. */
+export function roomForFiles(document: number, contextSize: number, maxTokens: number): number {
+  const room = contextSize - Math.min(maxTokens, Math.floor(contextSize * answerShare));
+  return Math.max(0, Math.floor(room - Math.min(document, room * documentShare) - specialTokensOfFiles));
+}
+
+/** Repository, separators and names beside the files' own. */
+const specialTokensOfFiles = 32;
+
+/**
+ * The files that fit, whole or their beginnings, in the order of a prompt: the most related next to the document.
+ *
+ * @param files The most related first; each is made only when there is room for it.
+ */
+export function arrangeFiles(
+  files: Iterable<InfillFileTokens>,
+  tokens: FileTokens,
+  room: number,
+): readonly number[] {
+  const chosen: (readonly number[])[] = [];
+  let left = room;
+  for (const { path, content } of files) {
+    const fits = left - path.length - 1;
+    if (fits < Math.min(content.length, leastFile)) break;
+    const file = [tokens.separator, ...path, ...content.slice(0, fits)];
+    chosen.unshift(file);
+    left -= file.length;
+  }
+  if (chosen.length === 0) return [];
+  const named = tokens.repository === undefined ? [] : [tokens.repository, ...tokens.repositoryName];
+  return [...named, ...chosen.flat(), tokens.separator, ...tokens.fileName];
 }

@@ -72,13 +72,12 @@ export class Questions {
   }
 
   async #render(request: ResolvedGeneration): Promise<QuestionAnswer> {
-    const { tokens } = await this.#driver.prepare(request);
-    const { format } = request;
+    const { tokens, grammarText } = await this.#driver.prepare(request);
     return {
       kind: 'prompt',
       text: this.#driver.detokenize(tokens, [], 'shown'),
       tokens: tokens.length,
-      ...(format.kind === 'gbnf' ? { grammar: format.grammar } : {}),
+      ...(grammarText === undefined ? {} : { grammar: grammarText }),
     };
   }
 

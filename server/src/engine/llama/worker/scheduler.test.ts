@@ -36,6 +36,7 @@ class FakeDriver implements Driver {
       stopTokens: new Set(),
       stopTexts: sampling.stop,
       answer: plainAnswer,
+      grammarText: undefined,
       tokenizeMarks: () => [],
       sampling: { ...sampling, seed: 1 },
       grammar: undefined,

@@ -26,7 +26,6 @@ export function refuseUnsupported(
   const fields = [
     ...usedParts(sampling).filter((part) => !can.includes(part)),
     ...(input.kind === 'chat' ? unsupportedChat(input) : []),
-    ...(input.kind === 'infill' && input.files.length > 0 ? ['files'] : []),
   ];
   if (fields.length === 0) return;
   throw new RequestError('unsupported', `This engine cannot do ${fields.join(', ')}. Leave it out.`);

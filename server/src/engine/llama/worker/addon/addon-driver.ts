@@ -131,6 +131,8 @@ class AddonDriver implements Driver {
       threads: this.#llama.maxThreads,
       driver: 'addon',
       embedder: this.embedder.info,
+      tools: true,
+      thinking: this.#prompts.thinking,
     };
   }
 
@@ -149,6 +151,7 @@ class AddonDriver implements Driver {
       sampling: { ...sampling, seed: chooseSeed(sampling.seed) },
       grammar: prompt.grammar === undefined ? undefined : await this.#parseGrammar(prompt.grammar),
       answer: prompt.answer,
+      grammarText: prompt.grammar,
       tokenizeMarks: (text) => this.#prompts.tokenizeMarks(text),
     };
   }

@@ -196,6 +196,8 @@ class FfiDriver implements Driver {
       threads: this.#wantedThreads,
       driver: 'ffi',
       embedder: this.embedder.info,
+      tools: this.#context !== undefined,
+      thinking: this.#prompts.thinking,
     };
   }
 
@@ -227,6 +229,7 @@ class FfiDriver implements Driver {
       sampling: { ...sampling, seed: chooseSeed(sampling.seed) },
       grammar: grammar === undefined ? undefined : { driver: grammar },
       answer: prompt.answer,
+      grammarText: prompt.grammar,
       tokenizeMarks: (text) => this.#prompts.tokenizeMarks(text),
     };
   }

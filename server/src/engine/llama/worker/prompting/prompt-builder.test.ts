@@ -87,7 +87,7 @@ test('without a template the turns are those of ChatML', () => {
 
 test('without tokens for it, what stands after an answer ends it as text', () => {
   const vocabulary = toyVocabulary({
-    template: "{% for m in messages %}{{ '### ' + m.role + ':\\n' + m.content + '\\n' }}{% endfor %}",
+    template: "{% for m in messages %}{{ '### ' + m.role + ':\n' + m.content + '\n' }}{% endfor %}",
   });
   const prompt = new PromptBuilder(vocabulary).build(chat(conversation), bounds);
   expect(prompt.stopTexts).toEqual(['### user:']);
@@ -164,5 +164,65 @@ describe('what a client wrote is text', () => {
       bounds,
     );
     expect(toyText(tokens, vocabulary)).toBe(attack);
+  });
+});
+
+describe('filling in', () => {
+  const coder: ToyOptions = {
+    controls: ['<fim_prefix>', '<fim_suffix>', '<fim_middle>', '<repo_name>', '<file_sep>'],
+    infill: {
+      prefix: '<fim_prefix>',
+      suffix: '<fim_suffix>',
+      middle: '<fim_middle>',
+      repository: '<repo_name>',
+      fileSeparator: '<file_sep>',
+    },
+  };
+  const fill = (
+    request: { readonly prompt: string; readonly suffix: string; readonly files?: readonly object[] },
+    options: ToyOptions = coder,
+    contextSize = 4096,
+  ): string => {
+    const vocabulary = toyVocabulary(options);
+    const resolved = resolveGeneration(generateRequestSchema.parse(request));
+    const { tokens } = new PromptBuilder(vocabulary).build(resolved, { ...bounds, contextSize });
+    expect(tokens.length).toBeLessThan(contextSize);
+    return toyText(tokens, vocabulary);
+  };
+
+  test('marks in a document are text, and blanks at its borders stay', () => {
+    const text = '{<fim_prefix>} a<fim_middle>{<fim_suffix>} b{<fim_middle>}';
+    expect(fill({ prompt: ' a<fim_middle>', suffix: ' b' })).toBe(text);
+    expect(fill({ prompt: ' a<fim_middle>', suffix: ' b' }, { ...coder, blank: true })).toBe(text);
+  });
+
+  test('files of the repository come first, in the order of the request', () => {
+    const files = [
+      { path: 'a.ts', content: 'A' },
+      { path: 'b.ts', content: 'B<file_sep>' },
+    ];
+    expect(fill({ prompt: 'x', suffix: 'y', files })).toBe(
+      '{<repo_name>}project\n{<file_sep>}a.ts\nA\n{<file_sep>}b.ts\nB<file_sep>\n{<file_sep>}current\n{<fim_prefix>}x{<fim_suffix>}y{<fim_middle>}',
+    );
+  });
+
+  test('without room the least related go first, and the document keeps half', () => {
+    const files = [
+      { path: 'far.ts', content: 'F'.repeat(300) },
+      { path: 'near.ts', content: 'N'.repeat(120) },
+    ];
+    const text = fill({ prompt: 'p'.repeat(1000), suffix: 's'.repeat(1000), files }, coder, 600);
+    expect(text).toContain(`near.ts\n${'N'.repeat(120)}\n`);
+    expect(text.split('F').length - 1).toBeLessThan(120);
+    expect(text.split('p').length - 1 + (text.split('s').length - 1)).toBeGreaterThan(200);
+  });
+
+  test('a model without tokens for it refuses with the reason', () => {
+    expect(() => fill({ prompt: 'x', suffix: 'y' }, {})).toThrow(/no fill-in-the-middle tokens/u);
+    const { fileSeparator: _, ...infill } = { ...coder.infill };
+    const files = [{ path: 'a', content: 'A' }];
+    expect(() => fill({ prompt: 'x', suffix: 'y', files }, { ...coder, infill })).toThrow(
+      /sets files apart/u,
+    );
   });
 });

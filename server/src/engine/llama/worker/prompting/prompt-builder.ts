@@ -6,7 +6,8 @@ import type { AnswerPlan } from './answer/answer-plan.js';
 import { formatGrammar } from './answer/constrain.js';
 import { ChatPrompter } from './chat-prompt.js';
 import { ControlTexts, splitAtControls, textsIn } from './control-marks.js';
-import { arrangeInfill, fitInfill } from '../infill.js';
+import { arrangeFiles, arrangeInfill, fitInfill, roomForFiles } from '../infill.js';
+import type { InfillFileTokens } from '../infill.js';
 import { TemplateError } from './jinja.js';
 import { tokenizeInside } from './vocabulary.js';
 import type { Vocabulary } from './vocabulary.js';
@@ -14,8 +15,6 @@ import type { Vocabulary } from './vocabulary.js';
 /** Tokens to continue, and what ends the continuation beside the model's own end tokens. */
 export interface Prompt {
   readonly tokens: readonly number[];
-  /** What the tokens stand for, control tokens by their texts. */
-  readonly text: string;
   readonly stopTokens: ReadonlySet<number>;
   readonly stopTexts: readonly string[];
   /** In GBNF; undefined: no constraint. From where on it holds is in {@link answer}. */
@@ -78,21 +77,21 @@ export class PromptBuilder {
     return this.#vocabulary.tokenize(text, 'power');
   }
 
-  #plain(format: OutputFormat): Omit<Prompt, 'tokens' | 'text'> {
+  #plain(format: OutputFormat): Omit<Prompt, 'tokens'> {
     const grammar = formatGrammar(format);
     const constrained = grammar === undefined ? undefined : ({ from: 'start' } as const);
     return { ...noStops, grammar, answer: { ...plainAnswer, constrained } };
   }
 
-  #buildRaw(prompt: string, bounds: PromptBounds): Pick<Prompt, 'tokens' | 'text'> {
+  #buildRaw(prompt: string, bounds: PromptBounds): Pick<Prompt, 'tokens'> {
     refuseHopeless(prompt.length, bounds);
     refuseStretches([prompt]);
     const { special } = this.#vocabulary;
     const tokens = [...this.#begin(), ...this.#vocabulary.tokenize(prompt, 'text')];
-    if (tokens.length > 0) return { tokens, text: prompt };
+    if (tokens.length > 0) return { tokens };
     const first = special.begin ?? special.end;
     if (first === undefined) throw new RequestError('invalid_request', 'The prompt is empty.');
-    return { tokens: [first], text: prompt };
+    return { tokens: [first] };
   }
 
   #buildInfill(
@@ -100,7 +99,7 @@ export class PromptBuilder {
     suffix: string,
     files: readonly InfillFile[],
     bounds: PromptBounds,
-  ): Pick<Prompt, 'tokens' | 'text'> {
+  ): Pick<Prompt, 'tokens'> {
     const { special } = this.#vocabulary;
     const { infill } = special;
     if (infill.prefix === undefined || infill.suffix === undefined) {
@@ -109,29 +108,59 @@ export class PromptBuilder {
         'This model has no fill-in-the-middle tokens. Leave suffix out.',
       );
     }
-    if (files.length > 0)
-      throw new RequestError('unsupported', 'This engine cannot do files yet. Leave it out.');
     // No more of a long document than can fit is worth turning into tokens.
     const reach = bounds.longestTokenBytes === 0 ? Infinity : bounds.contextSize * bounds.longestTokenBytes;
-    const tokenize = (text: string): readonly number[] => {
-      refuseStretches([text]);
-      return tokenizeInside(this.#vocabulary, text);
+    const document = {
+      prefix: this.#tokenizeInside(prefix.length > reach ? prefix.slice(-reach) : prefix),
+      suffix: this.#tokenizeInside(suffix.slice(0, reach)),
     };
-    const parts = fitInfill(
-      {
-        prefix: tokenize(prefix.length > reach ? prefix.slice(-reach) : prefix),
-        suffix: tokenize(suffix.slice(0, reach)),
-      },
-      bounds.contextSize,
-      bounds.maxTokens,
+    const length = document.prefix.length + document.suffix.length;
+    const others = this.#arrangeFiles(
+      files,
+      reach,
+      roomForFiles(length, bounds.contextSize, bounds.maxTokens),
     );
-    const tokens = arrangeInfill(parts, {
+    const parts = fitInfill(document, bounds.contextSize - others.length, bounds.maxTokens);
+    const arranged = arrangeInfill(parts, {
       prefix: infill.prefix,
       suffix: infill.suffix,
       middle: infill.middle,
-      begin: special.addBegin ? special.begin : undefined,
+      begin: undefined,
     });
-    return { tokens, text: prefix + suffix };
+    return { tokens: [...this.#begin(), ...others, ...arranged] };
+  }
+
+  /** @throws RequestError `unsupported` where the model knows no files. */
+  #arrangeFiles(files: readonly InfillFile[], reach: number, room: number): readonly number[] {
+    if (files.length === 0) return [];
+    const { fileSeparator, repository } = this.#vocabulary.special.infill;
+    if (fileSeparator === undefined) {
+      throw new RequestError(
+        'unsupported',
+        'This model has no token that sets files apart. Leave files out.',
+      );
+    }
+    const tokenize = (text: string): readonly number[] => this.#tokenizeInside(text);
+    function* fromTheMostRelated(): Generator<InfillFileTokens, void, void> {
+      for (const { path, content } of files.toReversed()) {
+        yield { path: tokenize(`${path}\n`), content: tokenize(`${content.slice(0, reach)}\n`) };
+      }
+    }
+    return arrangeFiles(
+      fromTheMostRelated(),
+      {
+        separator: fileSeparator,
+        repository,
+        repositoryName: tokenize('project\n'),
+        fileName: tokenize('current\n'),
+      },
+      room,
+    );
+  }
+
+  #tokenizeInside(text: string): readonly number[] {
+    refuseStretches([text]);
+    return tokenizeInside(this.#vocabulary, text);
   }
 
   #buildChat(input: ChatInput, format: OutputFormat, bounds: PromptBounds): Prompt {
@@ -149,7 +178,6 @@ export class PromptBuilder {
       return {
         ...(this.#stops ??= this.#findStops()),
         tokens: isBegun ? tokens : [...this.#begin(), ...tokens],
-        text: text.replaceAll(mark, ''),
         grammar,
         answer,
       };
