@@ -5,6 +5,7 @@ import { findRoute, type HttpRoute } from '../http/routes.js';
 import { type HttpServer, sendJson, serveHttp } from '../http/serve-http.js';
 import { parseTcpAddress } from '../lock/bind-tcp.js';
 import { StartupError } from '../lock/startup-error.js';
+import { transparentProxy } from '../proxy/transparent-proxy.js';
 import { RegistryClient } from '../registry/registry-client.js';
 import { askSmall, jsonOf } from '../upstream/read-answer.js';
 import { Upstream } from '../upstream/upstream.js';
@@ -44,9 +45,12 @@ export class Babysitter {
   readonly #startedAt = performance.now();
   readonly #stopping = new AbortController();
   #http: HttpServer | undefined;
+  #proxy: { readonly http: HttpServer; readonly upstream: Upstream } | undefined;
   /** Whether the port after the service's was lent to the service itself. */
   #lent: 'never' | 'now' | 'done' = 'never';
   #wasReady = false;
+  /** The first model that the service listed. */
+  #firstModel: string | undefined;
 
   /** @throws StartupError `config`, `bad_address` */
   constructor(options: BabysitterOptions) {
@@ -100,6 +104,7 @@ export class Babysitter {
    */
   async start(): Promise<void> {
     await this.#listen();
+    await this.#openProxy();
     this.#registrar?.start();
     this.#registrar?.list(this.#ownRegistration());
     void this.#supervisor.run();
@@ -114,8 +119,8 @@ export class Babysitter {
   async close(): Promise<void> {
     this.#stopping.abort();
     await Promise.all([this.#registrar?.stop(), this.#supervisor.stop()]);
-    await this.#http?.close(200);
-    await this.#upstream.close();
+    await Promise.all([this.#http?.close(200), this.#proxy?.http.close(200)]);
+    await Promise.all([this.#upstream.close(), this.#proxy?.upstream.close()]);
   }
 
   /** Where the service listens. `localhost` is 127.0.0.1, whatever a resolver says. */
@@ -142,6 +147,42 @@ export class Babysitter {
         await found.route.handle({ request, response, ...found });
       },
     });
+  }
+
+  /** The port that passes on what it gets, where the configuration has one. */
+  async #openProxy(): Promise<void> {
+    const { proxy } = this.#config;
+    if (proxy === undefined) return;
+    const { onFault } = this.#options;
+    const timeoutMs = proxy.timeout_secs * 1000;
+    const upstream = new Upstream({ headersMs: timeoutMs, idleMs: timeoutMs });
+    const address = parseTcpAddress(`127.0.0.1:${proxy.port}`);
+    const http = await serveHttp({
+      address,
+      guard: { hosts: hostNames(address.host), origins: new Set(), token: undefined },
+      limits: { requestTimeoutMs: 300_000 },
+      ...(onFault === undefined ? {} : { onFault }),
+      handler: transparentProxy({
+        upstream,
+        url: originOf(this.#place),
+        bodyLimit: proxy.body_limit_bytes,
+        timeoutMs,
+        health: () => ({ status: this.state.kind === 'ready' ? 200 : 503, body: this.#engineHealth() }),
+      }),
+    });
+    this.#proxy = { http, upstream };
+  }
+
+  /** Health in the words of gradatum's engine (row 110). */
+  #engineHealth(): unknown {
+    const { kind } = this.state;
+    const model = this.#firstModel;
+    return {
+      status: kind === 'ready' ? 'ok' : kind === 'starting' ? 'starting' : 'unhealthy',
+      ...(model === undefined ? {} : { model }),
+      backend: this.#config.backend.type,
+      warm_up_state: kind === 'ready' ? 'ready' : kind === 'starting' ? 'loading' : 'unhealthy',
+    };
   }
 
   #routes(): readonly HttpRoute[] {
@@ -239,11 +280,12 @@ export class Babysitter {
   async #onReady(): Promise<void> {
     this.#wasReady = true;
     if (this.#lent === 'now') await this.#takePortBack();
-    if (this.#registrar === undefined) return;
+    if (this.#registrar === undefined && this.#proxy === undefined) return;
     try {
       const models = await fetchModels(this.#upstream, this.#place, this.#stopping.signal);
+      this.#firstModel = models[0]?.id;
       const { name, host, port, metadata } = this.#config;
-      this.#registrar.list({
+      this.#registrar?.list({
         name: `${name}-server`,
         host,
         hostname: host,
