@@ -77,6 +77,8 @@ export interface DaemonParts {
   readonly httpToken: string | undefined;
   /** What outlives the daemon, where there is a state directory. */
   readonly state: KeptState | undefined;
+  /** Registry, babysitters and router; undefined: none. */
+  readonly plane?: { start(): Promise<void>; close(): Promise<void> } | undefined;
 }
 
 /** Durable channels, open, and what an earlier process left of them. */
@@ -191,6 +193,7 @@ export class Daemon implements DaemonApi {
     this.#setState('loading');
     for (const engine of engines) this.#follow(engine);
     for (const engine of engines) engine.start();
+    await this.#parts.plane?.start();
     const startupMs = await waitForReady(engines, config.ready_timeout_secs * 1000, this.#stopping.signal);
     await this.#openInference();
     this.#setState('ready');
@@ -328,7 +331,7 @@ export class Daemon implements DaemonApi {
   }
 
   async #drain(): Promise<void> {
-    const { config, engines, lock, log, paths } = this.#parts;
+    const { config, engines, lock, log, paths, plane } = this.#parts;
     this.#stopping.abort();
     this.#setState('draining');
     const closing = this.#listeners.map((listener) => listener.close());
@@ -348,7 +351,7 @@ export class Daemon implements DaemonApi {
     await this.#connections.closeAll(goodbyeMs);
     await Promise.race([Promise.all(closing), delay(1000, undefined, { ref: false })]);
     await this.#flush();
-    await Promise.all([...engines.map((engine) => engine.stop()), this.models?.pool.stop()]);
+    await Promise.all([...engines.map((engine) => engine.stop()), this.models?.pool.stop(), plane?.close()]);
     log.record('info', 'daemon', {
       msg: 'daemon_stopped',
       uptime_s: Math.round((performance.now() - this.#startedAt) / 1000),

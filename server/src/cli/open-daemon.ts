@@ -4,7 +4,8 @@ import { Daemon } from '../daemon.js';
 import type { EngineCapabilities } from '../engine/encoding.js';
 import type { Engine } from '../engine/engine.js';
 import { MockEngine } from '../engine/mock/mock-engine.js';
-import { createActivityLog, resolveLogDirectory } from '../events/activity-log.js';
+import { type ActivityLog, createActivityLog, resolveLogDirectory } from '../events/activity-log.js';
+import type { ServicePlane } from './open-plane.js';
 import type { KernelLock } from '../lock/kernel-lock.js';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { StartupError } from '../lock/startup-error.js';
@@ -25,7 +26,15 @@ export async function makeDaemon(config: Config, paths: RuntimePaths, lock: Kern
   const [tcpKey, httpToken] = [readTcpKey(config), readHttpToken(config)];
   const state = await openState(config);
   const log = createActivityLog({ directory: resolveLogDirectory(config.log_dir, process.env) });
-  return new Daemon({ config, paths, lock, log, engines, models, tcpKey, httpToken, state });
+  const plane = await openPlane(config, log);
+  return new Daemon({ config, paths, lock, log, engines, models, tcpKey, httpToken, state, plane });
+}
+
+/** The service plane, where the configuration asks for it; its code is loaded only then. */
+async function openPlane({ services }: Config, log: ActivityLog): Promise<ServicePlane | undefined> {
+  if (services === undefined) return undefined;
+  const { makeServicePlane } = await import('./open-plane.js');
+  return makeServicePlane(services, (level, component, event) => log.record(level, component, event));
 }
 
 /** The model that makes room when somebody switches to another: the one of `model`, and none of `backends`. */

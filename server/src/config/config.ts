@@ -6,6 +6,7 @@ import { httpConfigSchema } from './http-config.js';
 import { limitsConfigSchema } from './limits-config.js';
 import { stateConfigShape, stateContradictions } from './state-config.js';
 import { remoteBackendSchema } from './remote-backend.js';
+import { servicesConfigSchema } from './services-config.js';
 
 /**
  * Everything that can be set about a daemon, from one schema. Sources, strongest first: command line,
@@ -133,6 +134,8 @@ export const configSchema = z.strictObject({
   log_dir: name.optional(),
   /** Bounds on connections and on what one of them may hold. */
   limits: limitsConfigSchema.prefault({}),
+  /** Registry, babysitters and router inside the daemon; absent: none. */
+  services: servicesConfigSchema.optional(),
   ...stateConfigShape,
 });
 
