@@ -18,6 +18,8 @@ export interface LlamaChoice {
   readonly contextSize?: number | undefined;
 }
 
+const mebibyte = 1024 * 1024;
+
 /** Makes an engine that looks at the memory before each load. The engine's code is loaded when one is needed. */
 export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) => Engine> {
   const { LlamaEngine } = await import('../engine/llama/llama-engine.js');
@@ -27,6 +29,9 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
       source,
       sequences,
       ...(driver === 'auto' ? {} : { driver }),
+      stateMemoryBytes: config.kv_memory_mib * mebibyte,
+      stateDiskBytes: config.kv_disk_mib * mebibyte,
+      ...(config.kv_disk ? { stateDirectory: path.join(modelsHome(process.env), '..', 'kv') } : {}),
       privateDirectory: path.join(modelsHome(process.env), 'private'),
       chooseContext: async (facts) =>
         fitModel(facts, { contextSize, sequences }, await freeMemory()).contextSize,

@@ -107,6 +107,11 @@ export const configSchema = z.strictObject({
   engine: z.enum(['llama', 'mock']).default('llama'),
   /** What drives llama.cpp: its C interface, node-llama-cpp, or the first of them that works. */
   engine_driver: z.enum(['auto', 'ffi', 'addon']).default('auto'),
+  /** Memory for saved states of conversations in each engine, in MiB; 0: none. */
+  kv_memory_mib: z.int().min(0).max(1_048_576).default(256),
+  /** Keeps states of conversations on disk too, so that they outlive the engine. They tell what was said. */
+  kv_disk: z.boolean().default(false),
+  kv_disk_mib: z.int().min(1).max(16_777_216).default(4096),
   /** One mock engine, or several in priority order. */
   mock: z
     .union([mockOptionsSchema, z.array(mockOptionsSchema).min(1)], {

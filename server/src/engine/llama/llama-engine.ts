@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { statSync } from 'node:fs';
 import { HearthError, toHearthError } from '@hearth/protocol';
 import type { BackendState, ErrorCode, LoadPhase, ModelInfo, ResolvedGeneration } from '@hearth/protocol';
 import { findUpwards } from '../../models/find-upwards.js';
@@ -34,6 +36,7 @@ import type {
   QuestionAnswer,
   LoadedInfo,
   RequestFailure,
+  StatesOrder,
   StepGrammars,
 } from './worker/messages.js';
 
@@ -62,9 +65,17 @@ export interface LlamaEngineOptions {
   readonly privateDirectory?: string;
   /** The driver to take and no other. Default: the C interface where it works, else node-llama-cpp. */
   readonly driver?: DriverName;
+  /** Most bytes of saved states in the worker's memory. Default: 256 MiB. */
+  readonly stateMemoryBytes?: number;
+  /** Where states are kept on disk. Default: nowhere. */
+  readonly stateDirectory?: string;
+  /** Most bytes of states on disk. Default: 4 GiB. */
+  readonly stateDiskBytes?: number;
 }
 
 const defaultContextSize = 8192;
+const defaultStateMemoryBytes = 256 * 1024 * 1024;
+const defaultStateDiskBytes = 4 * 1024 * 1024 * 1024;
 /** A smaller model is fastest with one thread, whatever the machine. */
 const calibrateFromBytes = 20_000_000;
 /** Chunks that the worker may send before any is consumed. */
@@ -404,8 +415,18 @@ export class LlamaEngine implements Engine {
         threads,
         longestTokenBytes,
         ...(driver === undefined ? {} : { driver }),
+        states: this.#orderStates(),
       },
     });
+  }
+
+  /** States fit one model only: they go by what its file hashes to, or else by which file it is. */
+  #orderStates(): StatesOrder {
+    const { source, stateMemoryBytes, stateDirectory, stateDiskBytes } = this.#options;
+    const memoryBytes = stateMemoryBytes ?? defaultStateMemoryBytes;
+    if (stateDirectory === undefined) return { memoryBytes };
+    const bytes = stateDiskBytes ?? defaultStateDiskBytes;
+    return { memoryBytes, disk: { directory: stateDirectory, bytes, key: identify(source) } };
   }
 
   #hear(incarnation: Incarnation, message: FromWorker, contextSize: number, facts: GgufFacts): void {
@@ -555,6 +576,14 @@ export class LlamaEngine implements Engine {
     this.#state = state;
     this.events.emit('state', state);
   }
+}
+
+/** Which model it is, as a hash. */
+function identify({ sha256, path }: ModelSource): string {
+  const { size, mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0, mtimeMs: 0 };
+  return createHash('sha256')
+    .update(sha256 ?? `${path}:${String(size)}:${String(mtimeMs)}`)
+    .digest('hex');
 }
 
 const longestStepOf: Readonly<Record<StepGrammars, number>> = {

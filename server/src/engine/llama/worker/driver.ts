@@ -9,6 +9,8 @@ import type { AnswerPlan } from './prompting/answer/answer-plan.js';
 export interface Driver {
   readonly info: LoadedInfo;
   readonly abilities: DriverAbilities;
+  /** What saved states depend on beside model and tokens: a release, a layout. */
+  readonly stateKey: string;
   readonly sequences: readonly Sequence[];
   /** Gives vectors for texts; undefined: this model, or this driver, cannot. */
   readonly embedder: Embedder | undefined;
@@ -55,6 +57,8 @@ export interface DriverAbilities {
   readonly stepTokens: number;
   /** Whether {@link Driver.interrupt} ends a step within milliseconds. Where not, prompts go in small pieces. */
   readonly interrupts: boolean;
+  /** Whether {@link Sequence.copyFrom} works. */
+  readonly copies: boolean;
   /** Most tokens that may be drafted ahead in a {@link StepItem}; 0: none. */
   readonly draftTokens: number;
 }

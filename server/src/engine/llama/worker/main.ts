@@ -2,7 +2,17 @@ import type { Driver } from './driver.js';
 import { LoadError } from './load.js';
 import { loadDriver } from './load-driver.js';
 import { isToWorker } from './messages.js';
-import type { FromWorker, LoadOrder, Question, ToWorker } from './messages.js';
+import type {
+  FromWorker,
+  GenerationResult,
+  LoadOrder,
+  Piece,
+  Question,
+  RequestFailure,
+  ToWorker,
+} from './messages.js';
+import { openStates } from './kv/open-states.js';
+import type { OpenStates } from './kv/open-states.js';
 import { cutForCount } from './pieces.js';
 import { Questions } from './questions.js';
 import { RequestError, toRequestFailure } from './request-error.js';
@@ -23,6 +33,7 @@ type State =
       readonly driver: Driver;
       readonly scheduler: Scheduler;
       readonly questions: Questions;
+      readonly states: OpenStates;
     };
 
 let state: State = { kind: 'idle' };
@@ -39,18 +50,26 @@ async function load(order: LoadOrder): Promise<void> {
     const { driver, driverReason } = await loadDriver(order, (progress) => {
       send({ kind: 'progress', ...progress });
     });
-    const scheduler = new Scheduler(driver, {
-      chunk: (id, piece) => {
+    const states = await openStates(order.states, driver.stateKey);
+    const events = {
+      chunk: (id: number, piece: Piece) => {
         send({ kind: 'chunk', id, piece });
       },
-      done: (id, result) => {
+      done: (id: number, result: GenerationResult) => {
         send({ kind: 'done', id, result });
       },
-      failed: (id, failure) => {
+      failed: (id: number, failure: RequestFailure) => {
         send({ kind: 'failed', id, failure });
       },
-    });
-    state = { kind: 'ready', driver, scheduler, questions: new Questions(driver, longestText(order)) };
+    };
+    const scheduler = new Scheduler(driver, events, states);
+    state = {
+      kind: 'ready',
+      driver,
+      scheduler,
+      questions: new Questions(driver, longestText(order)),
+      states,
+    };
     const reason = driverReason === undefined ? {} : { driverReason };
     send({ kind: 'loaded', info: { ...driver.info, ...reason } });
   } catch (error) {
@@ -102,7 +121,10 @@ function longestText({ contextSize, longestTokenBytes }: LoadOrder): number {
 }
 
 async function shutdown(): Promise<void> {
-  if (state.kind === 'ready') await state.scheduler.close();
+  if (state.kind === 'ready') {
+    await state.scheduler.close();
+    await state.states.flush();
+  }
   process.exit(0);
 }
 

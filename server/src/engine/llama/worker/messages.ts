@@ -25,6 +25,16 @@ export interface LoadOrder {
   readonly longestTokenBytes: number;
   /** The driver to take and no other; undefined: the C interface where it works. */
   readonly driver?: DriverName;
+  /** Where states of sequences are saved; absent: nowhere. */
+  readonly states?: StatesOrder;
+}
+
+/** Where and how much of the states of sequences is saved. */
+export interface StatesOrder {
+  /** Most bytes in memory; 0: none. */
+  readonly memoryBytes: number;
+  /** Absent: none on disk. */
+  readonly disk?: { readonly directory: string; readonly bytes: number; readonly key: string };
 }
 
 export type ToWorker =

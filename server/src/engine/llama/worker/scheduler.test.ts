@@ -16,8 +16,9 @@ type Work = string;
 
 class FakeDriver implements Driver {
   readonly info = { contextSize: 1024, infill: false, threads: 1, driver: 'addon' } as const;
-  readonly abilities = { stepTokens: 64, interrupts: false, draftTokens: 0 };
+  readonly abilities = { stepTokens: 64, interrupts: false, copies: false, draftTokens: 0 };
   readonly embedder = undefined;
+  readonly stateKey = '';
   readonly sequences: readonly FakeSequence[];
   /** Micro-batches that have ended. */
   readonly batches: Work[][] = [];

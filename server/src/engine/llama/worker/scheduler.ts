@@ -10,6 +10,9 @@ import type {
   TokenChance,
 } from './driver.js';
 import type { GenerationResult, Piece, RequestFailure, StepGrammars } from './messages.js';
+import { commonPrefix } from './kv/common-prefix.js';
+import { PrefixCache } from './kv/prefix-cache.js';
+import type { Scope, States } from './kv/states.js';
 import { PrefillPace } from './prefill-pace.js';
 import { AnswerReader } from './prompting/answer/answer-reader.js';
 import type { Redirect } from './prompting/answer/answer-reader.js';
@@ -37,11 +40,17 @@ export interface SchedulerOptions {
   readonly mostWaiting?: number;
   /** A monotonic clock in milliseconds. */
   readonly now?: () => number;
+  /** Where states of sequences are saved. Default: nowhere. */
+  readonly states?: readonly States[];
+  /** Whether what sequences hold is saved as soon as there is nothing else to do. Default: false. */
+  readonly keepsStates?: boolean;
 }
 
 interface Job {
   readonly id: number;
   readonly request: PreparedRequest;
+  /** Whose states it may use. */
+  readonly scope: Scope;
   readonly answer: AnswerReader;
   credit: number;
   aborted: boolean;
@@ -87,6 +96,8 @@ type Outcome =
   | { readonly kind: 'done'; readonly stopReason: StopReason }
   | { readonly kind: 'failed'; readonly error: unknown };
 
+/** Fewer tokens in common are not worth waiting for. */
+const leastShared = 32;
 /** In place of minus infinity, which JSON does not have. */
 const leastLogprob = -9999;
 
@@ -101,8 +112,8 @@ export class Scheduler {
   readonly #preparing = new Map<number, { credit: number; aborted: boolean }>();
   #waiting: Job[] = [];
   #running: RunningJob[] = [];
-  /** Least recently used first. */
-  #free: Sequence[];
+  readonly #cache: PrefixCache;
+  readonly #keepsStates: boolean;
   #loop: Promise<void> | undefined;
   #stepStarted: number | undefined;
   #stepJobs: readonly RunningJob[] = [];
@@ -115,7 +126,8 @@ export class Scheduler {
     this.#mostWaiting = options.mostWaiting ?? 1024;
     this.#now = options.now ?? (() => performance.now());
     this.#governor = new ThreadGovernor({ widest: driver.info.threads });
-    this.#free = [...driver.sequences];
+    this.#cache = new PrefixCache({ sequences: driver.sequences, states: options.states ?? [] });
+    this.#keepsStates = options.keepsStates ?? false;
   }
 
   /** How long the native call in progress has taken, in milliseconds; 0 where none is. */
@@ -142,7 +154,7 @@ export class Scheduler {
         throw new RequestError('unavailable', 'Too many requests wait for this model. Try again later.');
       }
       const prepared = await this.#driver.prepare(request);
-      this.#waiting.push(this.#makeJob(id, prepared, early));
+      this.#waiting.push(this.#makeJob(id, prepared, request.cacheScope, early));
       this.#kick();
     } catch (error) {
       this.#events.failed(id, toRequestFailure(error));
@@ -184,10 +196,16 @@ export class Scheduler {
     return this.#preparing.get(id) ?? this.#running.find(has) ?? this.#waiting.find(has);
   }
 
-  #makeJob(id: number, request: PreparedRequest, early: { credit: number; aborted: boolean }): Job {
+  #makeJob(
+    id: number,
+    request: PreparedRequest,
+    scope: Scope,
+    early: { credit: number; aborted: boolean },
+  ): Job {
     return {
       id,
       request,
+      scope,
       answer: new AnswerReader({
         plan: request.answer,
         stops: request.stopTexts,
@@ -222,7 +240,10 @@ export class Scheduler {
       await this.#admit();
       await this.#redirect();
       const step = this.#plan();
-      if (step.length === 0) return;
+      if (step.length === 0) {
+        if (this.#keepsStates) this.#cache.saveAll();
+        return;
+      }
       await this.#step(step);
       await this.#settle();
     }
@@ -241,46 +262,59 @@ export class Scheduler {
 
   /** Gives free sequences to waiting requests, first come first served. */
   async #admit(): Promise<void> {
-    while (this.#free.length > 0) {
+    while (this.#cache.hasFree) {
       const job = this.#waiting.shift();
       if (job === undefined) return;
-      const { sequence, shared } = this.#chooseSequence(job.request.tokens);
-      const running: RunningJob = Object.assign(job, {
-        sequence,
-        position: 0,
-        made: [],
-        isConstrained: job.request.answer.constrained?.from === 'start',
-        redirect: undefined,
-        rest: job.request.tokens,
-        sampler: undefined,
-        isPending: false,
-        outcome: undefined,
-      });
-      this.#running.push(running);
-      await sequence.truncate(shared).catch((error: unknown) => {
-        running.outcome = { kind: 'failed', error };
-      });
-      // Some models forget all or nothing.
-      running.position = sequence.tokens().length;
-      running.cached = running.position;
-      running.rest = job.request.tokens.slice(running.position);
+      const { tokens } = job.request;
+      const { sequence, held } = await this.#cache.place(tokens, job.scope);
+      this.#running.push(
+        Object.assign(job, {
+          sequence,
+          position: held,
+          rest: tokens.slice(held),
+          cached: held,
+          made: [],
+          isConstrained: job.request.answer.constrained?.from === 'start',
+          redirect: undefined,
+          sampler: undefined,
+          isPending: false,
+          outcome: undefined,
+        }),
+      );
     }
   }
 
   /**
-   * The free sequence that holds the longest beginning of the prompt, and how much of it. The last token of a
-   * prompt is always evaluated again, since its outcome was not kept.
+   * Who has tokens of its prompt to evaluate in this step. Where two prompts begin alike, one evaluates the begin and
+   * the other takes it over.
    */
-  #chooseSequence(prompt: readonly number[]): { sequence: Sequence; shared: number } {
-    let best: { sequence: Sequence; shared: number } | undefined;
-    for (const sequence of this.#free) {
-      const shared = Math.min(commonPrefix(sequence.tokens(), prompt), prompt.length - 1);
-      if (best === undefined || shared > best.shared) best = { sequence, shared };
+  #promptsOf(able: readonly RunningJob[]): readonly RunningJob[] {
+    const prompts: RunningJob[] = [];
+    for (const job of able.filter(isInPrompt)) {
+      if (job.generated > 0) {
+        prompts.push(job);
+        continue;
+      }
+      if (job.sampler === undefined) this.#takeOver(job);
+      const waits = prompts.some(
+        (other) =>
+          other.generated === 0 &&
+          other.scope === job.scope &&
+          commonPrefix(other.request.tokens, job.request.tokens) >= job.position + leastShared &&
+          this.#driver.abilities.copies,
+      );
+      if (!waits) prompts.push(job);
     }
-    if (best === undefined) throw new Error('no sequence is free');
-    const { sequence } = best;
-    this.#free = this.#free.filter((one) => one !== sequence);
-    return best;
+    return prompts;
+  }
+
+  #takeOver(job: RunningJob): void {
+    const { tokens } = job.request;
+    const held = this.#cache.extend(job.sequence, tokens, job.position);
+    if (held === job.position) return;
+    job.cached += Math.max(0, held - job.position);
+    job.position = held;
+    job.rest = tokens.slice(held);
   }
 
   /** What the next step does: all that decode, and pieces of prompts, the one first that has waited longest. */
@@ -292,7 +326,7 @@ export class Scheduler {
       .filter((job) => !isInPrompt(job))
       .map((job): Planned => ({ job, tokens: job.rest, isPrompt: false }));
     let budget = this.#pace.budget(plan.length);
-    for (const job of able.filter(isInPrompt)) {
+    for (const job of this.#promptsOf(able)) {
       if (budget === 0) break;
       const tokens = job.rest.slice(0, budget);
       budget -= tokens.length;
@@ -488,8 +522,11 @@ export class Scheduler {
     for (const job of ended) {
       const failed = job.outcome?.kind === 'failed';
       await job.sampler?.end().catch(() => undefined);
-      if (failed) await job.sequence.reset().catch(() => undefined);
-      this.#free.push(job.sequence);
+      if (failed) {
+        await job.sequence.reset().catch(() => undefined);
+        this.#cache.forget(job.sequence);
+      }
+      this.#cache.release(job.sequence);
       if (job.outcome?.kind === 'done') this.#events.done(job.id, resultOf(job, job.outcome.stopReason));
       else this.#events.failed(job.id, toRequestFailure(job.outcome?.error));
     }
@@ -529,10 +566,4 @@ function joined(parts: readonly Piece[]): readonly Piece[] {
     }
     return [...all.slice(0, -1), { kind: last.kind, text: last.text + part.text }];
   }, []);
-}
-
-function commonPrefix(one: readonly number[], other: readonly number[]): number {
-  const length = Math.min(one.length, other.length);
-  for (let index = 0; index < length; index += 1) if (one[index] !== other[index]) return index;
-  return length;
 }

@@ -103,8 +103,10 @@ const bans = -100;
 const stepTokens = 64;
 
 class AddonDriver implements Driver {
-  readonly abilities: DriverAbilities = { stepTokens, interrupts: false, draftTokens: 0 };
+  readonly abilities: DriverAbilities = { stepTokens, interrupts: false, copies: false, draftTokens: 0 };
   readonly embedder: Embedder;
+  /** It saves none. */
+  readonly stateKey = '';
   readonly sequences: readonly AddonSequence[];
   readonly #library: Library;
   readonly #llama: Llama;

@@ -151,6 +151,7 @@ class FfiDriver implements Driver {
   readonly sequences: readonly FfiSequence[];
   readonly abilities: DriverAbilities;
   readonly embedder: Embedder;
+  readonly stateKey: string;
   readonly #model: FfiModel;
   /** Undefined: the model does not generate. */
   readonly #context: FfiContext | undefined;
@@ -173,9 +174,10 @@ class FfiDriver implements Driver {
     this.#model = model;
     this.#context = context;
     this.#pool = pool;
+    this.stateKey = `llama.cpp ${model.native.version() ?? ''}`;
     this.#order = order;
     this.#prompts = new PromptBuilder(ffiVocabulary(model));
-    this.abilities = { stepTokens: batchSize, interrupts: aborts, draftTokens };
+    this.abilities = { stepTokens: batchSize, interrupts: aborts, copies: true, draftTokens };
     this.sequences =
       context === undefined
         ? []
