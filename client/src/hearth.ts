@@ -2,6 +2,7 @@ import { EventEmitter, window, type ExtensionContext } from 'vscode';
 import type { HearthExtensionApi } from './api.js';
 import { registerCommands } from './commands/commands.js';
 import { createGhostText, type GhostText } from './ghost-text/ghost-text.js';
+import { inlineEdits } from './inline-edit/inline-edit.js';
 import { provideLanguageModel } from './language-model/provider.js';
 import { restartOnChange, sidecarArguments } from './settings.js';
 import { lazySession } from './sidecar/lazy-session.js';
@@ -44,6 +45,7 @@ export function createHearth(context: ExtensionContext): Hearth {
     changed.fire(state);
   });
   const views = showViews(sidecar, ghostText);
+  const edits = inlineEdits(sidecar, context);
   context.subscriptions.push(
     log,
     changed,
@@ -51,7 +53,8 @@ export function createHearth(context: ExtensionContext): Hearth {
     showStatusBar(sidecar, ghostText),
     ghostText.disposable,
     tellFailures(sidecar, () => log.show(true)),
-    registerCommands(sidecar, log),
+    edits,
+    registerCommands(sidecar, log, edits.commands),
     provideLanguageModel(sidecar, log),
     restartOnChange(sidecar),
   );

@@ -15,9 +15,18 @@ import { streamOfRow } from '../views/stream-rows.js';
 import { ask } from './ask.js';
 import { continueFromCursor, stopContinuing } from './continue-from-cursor.js';
 
-/** Registers every command but those of the Activity view's filter, which live with the view. */
-export function registerCommands(sidecar: Sidecar, log: LogOutputChannel): Disposable {
+/**
+ * Registers every command but those of the Activity view's filter, which live with the view.
+ *
+ * @param more Commands of other features, by name.
+ */
+export function registerCommands(
+  sidecar: Sidecar,
+  log: LogOutputChannel,
+  more: Readonly<Record<string, (...args: never[]) => unknown>> = {},
+): Disposable {
   const table: Readonly<Record<string, (...args: never[]) => unknown>> = {
+    ...more,
     'hearth.ask': (question?: unknown) => ask(sidecar, typeof question === 'string' ? question : undefined),
     'hearth.continueFromCursor': () => continueFromCursor(sidecar),
     'hearth.stopContinuing': stopContinuing,
@@ -77,6 +86,11 @@ async function cancelStream(sidecar: Sidecar, row: Row | undefined): Promise<voi
 
 const actions: readonly (QuickPickItem & { readonly command: string })[] = [
   { command: 'hearth.ask', label: '$(comment) Ask…', description: 'stream an answer into a document' },
+  {
+    command: 'hearth.editInline',
+    label: '$(sparkle) Edit Inline…',
+    description: 'change the selection, and decide each change',
+  },
   { command: 'hearth.continueFromCursor', label: '$(edit) Continue From Cursor' },
   { command: 'hearth.whyNoSuggestion', label: '$(question) Why No Suggestion?' },
   { command: 'hearth.showActivityLog', label: '$(pulse) Show Activity Log' },

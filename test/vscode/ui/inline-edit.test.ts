@@ -1,0 +1,186 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
+import { openWorkbench, type Workbench } from '../harness/workbench.js';
+import { askHealth, readyEntry, runCommand } from './hearth-page.js';
+
+/** *Edit Inline* as a person meets it. The answer is scripted, so that what is to be decided is known. */
+
+const original = [
+  'export function total(items: number[]): number {',
+  '  let sum = 0;',
+  '  for (const item of items) {',
+  '    sum += item;',
+  '  }',
+  '  console.log(sum);',
+  '  return sum;',
+  '}',
+  '',
+];
+const answer = [
+  '```ts\n',
+  'export function total(items: readonly number[]): number {\n',
+  '  let sum = 0;\n',
+  '  for (const item of items) {\n',
+  '    sum += item;\n',
+  '  }\n',
+  '  return sum;\n',
+  '}\n',
+  '```\n',
+];
+
+let workbench: Workbench;
+let configuration: string;
+
+beforeAll(async () => {
+  configuration = await mkdtemp(path.join(os.tmpdir(), 'hearth-'));
+  const file = path.join(configuration, 'config.json');
+  writeFileSync(file, JSON.stringify({ engine: 'mock', mock: { tokens: answer, token_delay_ms: 250 } }));
+  workbench = await openWorkbench({
+    files: { 'total.ts': original.join('\n') },
+    env: { HEARTH_CONFIG: file },
+    settings: {
+      'workbench.secondarySideBar.defaultVisibility': 'hidden',
+      'editor.minimap.enabled': false,
+      'typescript.validate.enable': false,
+      'hearth.inlineCompletions.enabled': false,
+    },
+  });
+  await readyEntry(workbench.page).waitFor();
+});
+
+afterAll(async () => {
+  await workbench.stop();
+  await rm(configuration, { recursive: true });
+});
+
+afterEach(async () => {
+  // Whatever a test left open is decided, and the file is as it was.
+  await workbench.page.keyboard.press('Escape');
+  await runCommand(workbench.page, 'File: Revert File');
+});
+
+const box = () => workbench.page.locator('.review-widget');
+const lens = (title: string) => workbench.page.locator('.codelens-decoration a').filter({ hasText: title });
+const textNow = async (): Promise<string> => (await workbench.visibleText()).trimEnd();
+/** The lines that are shown, from the top. */
+const shown = async (): Promise<readonly string[]> => {
+  const lines = await workbench.page.locator('.editor-group-container.active .view-line').all();
+  const placed = await Promise.all(
+    lines.map(async (line) => ({
+      top: (await line.boundingBox())?.y ?? 0,
+      text: ((await line.textContent()) ?? '').replaceAll('\u00A0', ' '),
+    })),
+  );
+  return placed.sort((one, other) => one.top - other.top).map(({ text }) => text);
+};
+
+async function selectAll(): Promise<void> {
+  await workbench.openFile('total.ts');
+  await workbench.page.keyboard.press('Control+Home');
+  await workbench.page.keyboard.press('Control+Shift+End');
+}
+
+/** Opens the box, says what should change, and sends it with the keyboard. */
+async function ask(instruction: string): Promise<void> {
+  const { page } = workbench;
+  await runCommand(page, 'Hearth: Edit Inline…');
+  await box().waitFor();
+  const field = box().locator('.monaco-editor').first();
+  await field.click();
+  await page.keyboard.type(instruction);
+  await page.keyboard.press('Control+Enter');
+}
+
+describe('Edit Inline', () => {
+  it('streams a change that can be stopped, which stops the engine and leaves what is there to be decided', async () => {
+    keepPicture('inline-edit-stop-failed');
+    await selectAll();
+    await ask('Take readonly numbers and do not log.');
+    await lens('Stop').first().waitFor();
+    await workbench.page.locator('.view-line').filter({ hasText: 'readonly' }).first().waitFor();
+    await workbench.shot('inline-edit-writing');
+    await lens('Stop').first().click();
+    await lens('Reject all').first().waitFor();
+    await expect
+      .poll(async () => (await askHealth(workbench.editor.runtimeDirectory)).admission.permitsInUse)
+      .toBe(0);
+    await lens('Reject all').first().click();
+    await expect.poll(shown).toEqual(original);
+  });
+
+  it('marks what goes and what comes, takes one change, leaves another, and one undo takes all of it back', async () => {
+    keepPicture('inline-edit-failed');
+    await selectAll();
+    await ask('Take readonly numbers and do not log.');
+    await lens('Accept all').first().waitFor();
+    expect(await lens('Accept').count()).toBe(3);
+    await workbench.shot('inline-edit');
+    const marked = await textNow();
+    expect(marked).toContain('number[]');
+    expect(marked).toContain('readonly number[]');
+
+    await lens('Accept').nth(1).click();
+    await expect.poll(async () => lens('Accept').count()).toBe(2);
+    await lens('Reject').nth(1).click();
+    await box().waitFor({ state: 'detached' });
+    const kept = ['export function total(items: readonly number[]): number {', ...original.slice(1)];
+    await expect.poll(shown).toEqual(kept);
+
+    await workbench.page.locator('.editor-group-container.active .view-lines').first().click();
+    await workbench.page.keyboard.press('Control+z');
+    await expect.poll(shown).toEqual(original);
+  });
+
+  it('goes on while the document is edited elsewhere', async () => {
+    keepPicture('inline-edit-elsewhere-failed');
+    const { page } = workbench;
+    await workbench.openFile('total.ts');
+    await page.keyboard.press('Control+Home');
+    await page.keyboard.press('Control+Shift+End');
+    await page.keyboard.press('Shift+ArrowUp');
+    await ask('Take readonly numbers and do not log.');
+    await page.locator('.view-line').filter({ hasText: 'readonly' }).first().waitFor();
+    await page
+      .locator('.editor-group-container.active .view-line')
+      .filter({ hasText: 'return sum' })
+      .first()
+      .click();
+    await page.keyboard.press('Control+End');
+    await page.keyboard.type('// mine');
+    await lens('Accept all').first().waitFor();
+    await lens('Accept all').first().click();
+    await expect.poll(textNow).toContain('// mine');
+    expect(await textNow()).not.toContain('console.log');
+  });
+
+  it('ends where somebody types into what it rewrites, keeps that, and says so', async () => {
+    keepPicture('inline-edit-conflict-failed');
+    const { page } = workbench;
+    await selectAll();
+    await ask('Take readonly numbers and do not log.');
+    await page.locator('.view-line').filter({ hasText: 'readonly' }).first().waitFor();
+    await page
+      .locator('.editor-group-container.active .view-line')
+      .filter({ hasText: 'console.log' })
+      .first()
+      .click();
+    await page.keyboard.press('End');
+    await page.keyboard.type(' // mine');
+    await box().filter({ hasText: 'the code changed while it was being rewritten' }).waitFor();
+    await workbench.shot('inline-edit-conflict');
+    await lens('Reject all').first().click();
+    await box().waitFor({ state: 'detached' });
+    await expect.poll(textNow).toContain('console.log(sum); // mine');
+    expect(readFileSync(path.join(workbench.editor.workspace, 'total.ts'), 'utf8')).toBe(original.join('\n'));
+  });
+});
+
+/** Keeps a picture of the page where the test fails. */
+function keepPicture(name: string): void {
+  onTestFailed(async () => {
+    await workbench.shot(name);
+  });
+}
