@@ -119,7 +119,7 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
           `This code is too long for ${model.displayName} to write anew in its context of ${model.contextSize} tokens. Select less.`,
         );
       }
-      become({ kind: 'writing', text: 'Writing…' });
+      become({ kind: 'writing', text: 'writing… Escape stops it' });
       const outcome = await connection.generate(
         { request: { ...request, model: model.id }, client: 'inline edit' },
         (text) => {
@@ -183,6 +183,7 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
       const { lines } = region.region();
       await region.show(hunk === undefined ? settleAll(lines, verdict) : settle(lines, hunk, verdict));
       const left = hunksOf(region.region().lines).length;
+      if (left === 0) await region.condense();
       become(left === 0 ? { kind: 'over' } : afterWriting());
     },
     dispose: () => {

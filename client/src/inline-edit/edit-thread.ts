@@ -1,11 +1,8 @@
 import {
-  CommentMode,
   comments,
   CommentThreadCollapsibleState,
   Disposable,
-  MarkdownString,
   Range,
-  type Comment,
   type CommentController,
   type CommentReply,
 } from 'vscode';
@@ -43,10 +40,8 @@ function openBox(controller: CommentController, session: EditSession): Disposabl
     return new Range(start, 0, last, 0);
   };
   const thread = controller.createCommentThread(document.uri, rangeNow(), []);
-  thread.label = 'Hearth: edit inline';
   thread.collapsibleState = CommentThreadCollapsibleState.Expanded;
   thread.canReply = true;
-  let shown = '';
 
   const draw = (): void => {
     const state = session.state();
@@ -55,20 +50,11 @@ function openBox(controller: CommentController, session: EditSession): Disposabl
     thread.canReply = state.kind !== 'writing';
     const range = rangeNow();
     if (thread.range?.isEqual(range) !== true) thread.range = range;
-    if (state.text === shown) return;
-    shown = state.text;
-    thread.comments = state.text === '' ? [] : [status(state.text)];
+    // In the title and not as a comment: the first comment of a window opens the Comments panel.
+    thread.label = state.text === '' ? 'Hearth: what should change?' : `Hearth: ${state.text}`;
   };
   draw();
   return Disposable.from(session.onDidChange(draw), { dispose: () => thread.dispose() });
-}
-
-function status(text: string): Comment {
-  return {
-    author: { name: 'Hearth' },
-    body: new MarkdownString().appendText(text),
-    mode: CommentMode.Preview,
-  };
 }
 
 /** What was written into the box; undefined where the command came from elsewhere. */

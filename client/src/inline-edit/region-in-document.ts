@@ -1,4 +1,5 @@
 import {
+  commands,
   Disposable,
   EndOfLine,
   EventEmitter,
@@ -26,6 +27,11 @@ export interface RegionInDocument {
   readonly region: () => Region;
   /** Makes the document show `lines`. False where it cannot be written to. All calls together are one undo step. */
   readonly show: (lines: readonly MarkedLine[]) => Promise<boolean>;
+  /**
+   * Makes one undo step of all that was shown, however often the cursor moved meanwhile, by going back and writing the
+   * outcome at once. Does nothing where others wrote in the document too: their steps lie between ours.
+   */
+  readonly condense: () => Promise<void>;
   readonly onDidChange: Event<void>;
   readonly onInterference: Event<Interference>;
   readonly dispose: () => void;
@@ -43,7 +49,11 @@ export function holdRegion(document: TextDocument, start: number, end: number): 
       text: document.lineAt(start + index).text,
     })),
   };
+  const original = document.getText();
   let lost = false;
+  let shared = false;
+  let condensing = false;
+  let edits = 0;
   let first = true;
   /** The change that is being made, so that its own event can be told from another's. */
   let writing:
@@ -63,7 +73,7 @@ export function holdRegion(document: TextDocument, start: number, end: number): 
       if (closed === document) lose();
     }),
     workspace.onDidChangeTextDocument(({ document: other, contentChanges, reason }) => {
-      if (other !== document || lost || contentChanges.length === 0) return;
+      if (other !== document || lost || condensing || contentChanges.length === 0) return;
       const [only] = contentChanges;
       if (
         contentChanges.length === 1 &&
@@ -80,6 +90,7 @@ export function holdRegion(document: TextDocument, start: number, end: number): 
         lose();
         return;
       }
+      shared = true;
       let inside = false;
       // Each in the coordinates before all of them: from the bottom up none moves the next.
       const upwards = [...contentChanges].sort((one, two) => two.rangeOffset - one.rangeOffset);
@@ -118,16 +129,42 @@ export function holdRegion(document: TextDocument, start: number, end: number): 
       writing = undefined;
       if (applied) {
         first = false;
+        edits += 1;
         return true;
       }
     }
     return false;
   };
 
+  const condense = async (): Promise<void> => {
+    if (lost || shared || edits < 2 || document.isClosed) return;
+    condensing = true;
+    try {
+      // Undo works on the editor that has the focus.
+      const editor = await window.showTextDocument(document);
+      const outcome = document.getText();
+      let back = 0;
+      for (; back < edits && document.getText() !== original; back += 1) {
+        await commands.executeCommand('undo');
+      }
+      if (document.getText() !== original) {
+        for (; back > 0; back -= 1) await commands.executeCommand('redo');
+        return;
+      }
+      if (outcome === original) return;
+      const all = new Range(0, 0, document.lineCount, 0);
+      const { range, text } = smallest(document, all, outcome);
+      await editor.edit((builder) => builder.replace(range, text));
+    } finally {
+      condensing = false;
+    }
+  };
+
   return {
     document,
     region: () => region,
     show,
+    condense,
     onDidChange: changed.event,
     onInterference: interfered.event,
     dispose: () => {
@@ -166,6 +203,22 @@ function asTextEdit(
   if (lines.length > 0 || from === 0)
     return { range: new Range(document.lineAt(from).range.start, last), text: body };
   return { range: new Range(document.lineAt(from - 1).range.end, last), text: '' };
+}
+
+/** The part in which the document and `text` differ, so that cursors elsewhere stay where they are. */
+function smallest(
+  document: TextDocument,
+  all: Range,
+  text: string,
+): { readonly range: Range; readonly text: string } {
+  const now = document.getText(all);
+  let head = 0;
+  while (head < now.length && head < text.length && now[head] === text[head]) head += 1;
+  let tail = 0;
+  const most = Math.min(now.length, text.length) - head;
+  while (tail < most && now[now.length - 1 - tail] === text[text.length - 1 - tail]) tail += 1;
+  const range = new Range(document.positionAt(head), document.positionAt(now.length - tail));
+  return { range, text: text.slice(head, text.length - tail) };
 }
 
 function textsOf(lines: readonly MarkedLine[]): readonly string[] {
