@@ -281,6 +281,8 @@ export interface ResolvedGeneration {
   readonly format: OutputFormat;
   /** Whose KV cache may serve it and may be served by it; undefined: everyone's. */
   readonly cacheScope: string | undefined;
+  /** Whether the stream goes on where the engine dies in mid-stream. Absent: no. */
+  readonly resume?: boolean;
 }
 
 const v1Fields: ReadonlySet<string> = new Set([
@@ -325,6 +327,7 @@ export function resolveGeneration(request: GenerateRequest, client = ''): Resolv
     sampling: resolveSampling(request, request.stop ?? []),
     format: toFormat(request),
     cacheScope: request.cache_scope === 'client' ? client : undefined,
+    ...(request.resume === true ? { resume: true } : {}),
   };
 }
 

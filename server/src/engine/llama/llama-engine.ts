@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { statSync } from 'node:fs';
 import { HearthError, toHearthError } from '@hearth/protocol';
@@ -20,6 +20,7 @@ import {
 import { toUnitVector } from '../unit-vector.js';
 import { HangWatch } from './hang-watch.js';
 import { ReplyQueue } from './reply-queue.js';
+import { resuming, type CountedChunk } from './resuming.js';
 import { slicesOf } from './slices.js';
 import { SpeedMeter } from './speed-meter.js';
 import { taskPrompt } from './task-prompts.js';
@@ -94,7 +95,7 @@ const loadPatience = 6;
 const progressStep = 0.05;
 
 type Reply =
-  | { readonly kind: 'chunk'; readonly piece: Piece }
+  | { readonly kind: 'chunk'; readonly piece: Piece; readonly tokens: number }
   | { readonly kind: 'done'; readonly result: GenerationResult }
   | { readonly kind: 'counted'; readonly counts: readonly number[] }
   | { readonly kind: 'answered'; readonly answer: QuestionAnswer }
@@ -171,9 +172,42 @@ export class LlamaEngine implements Engine {
     this.#loading = this.#load();
   }
 
-  async *generate(request: ResolvedGeneration, signal: AbortSignal): AsyncGenerator<EngineChunk, void, void> {
+  generate(request: ResolvedGeneration, signal: AbortSignal): AsyncGenerator<EngineChunk, void, void> {
+    if (request.resume !== true) return chunksOf(this.#generateOnce(request, signal));
+    const seeded = withSeed(request);
+    return resuming(
+      {
+        generate: () => this.#generateOnce(seeded, signal),
+        isDeath: (error) => error instanceof EngineFailure && error.kind === 'crashed',
+        untilReady: (until) => this.#untilReady(until),
+      },
+      signal,
+    );
+  }
+
+  /** False where no worker will be ready any more, or `signal` is aborted first. */
+  async #untilReady(signal: AbortSignal): Promise<boolean> {
+    const ends: ReadonlySet<BackendState['kind']> = new Set(['ready', 'failed', 'stopped']);
+    await new Promise<void>((resolve) => {
+      const listen = (): void => {
+        if (!signal.aborted && !ends.has(this.#state.kind)) return;
+        this.events.off('state', listen);
+        signal.removeEventListener('abort', listen);
+        resolve();
+      };
+      this.events.on('state', listen);
+      signal.addEventListener('abort', listen);
+      listen();
+    });
+    return this.#state.kind === 'ready' && !signal.aborted;
+  }
+
+  async *#generateOnce(
+    request: ResolvedGeneration,
+    signal: AbortSignal,
+  ): AsyncGenerator<CountedChunk, void, void> {
     if (signal.aborted) {
-      yield cancelled;
+      yield { chunk: cancelled, tokens: 0 };
       return;
     }
     if (!this.#capabilities.generate) throw cannot('generate');
@@ -193,7 +227,7 @@ export class LlamaEngine implements Engine {
         const reply = await replies.next();
         if (reply.kind === 'chunk') {
           if (isAborted()) continue;
-          yield reply.piece;
+          yield { chunk: reply.piece, tokens: reply.tokens };
           consumed += 1;
           if (consumed % creditBatch === 0) worker.send({ kind: 'credit', id, amount: creditBatch });
           continue;
@@ -201,9 +235,9 @@ export class LlamaEngine implements Engine {
         pending.delete(id);
         if (reply.kind === 'done') {
           this.#speed.add(reply.result.decode);
-          yield endOf(reply.result, isAborted());
+          yield { chunk: endOf(reply.result, isAborted()), tokens: reply.result.usage.completion_tokens };
         } else if (isAborted()) {
-          yield cancelled;
+          yield { chunk: cancelled, tokens: 0 };
         } else if (reply.kind === 'failed') {
           throw reply.error;
         }
@@ -585,6 +619,19 @@ function identify({ sha256, path }: ModelSource): string {
     .update(sha256 ?? `${path}:${String(size)}:${String(mtimeMs)}`)
     .digest('hex');
 }
+
+async function* chunksOf(counted: AsyncIterable<CountedChunk>): AsyncGenerator<EngineChunk, void, void> {
+  for await (const { chunk } of counted) yield chunk;
+}
+
+/** `request` with a seed: made again, its answer is the same. */
+function withSeed(request: ResolvedGeneration): ResolvedGeneration {
+  const { sampling } = request;
+  return { ...request, sampling: { ...sampling, seed: sampling.seed ?? randomInt(largestSeed) } };
+}
+
+/** llama.cpp takes the largest 32-bit number to mean a random seed. */
+const largestSeed = 0xff_ff_ff_ff;
 
 const longestStepOf: Readonly<Record<StepGrammars, number>> = {
   none: longestStepMs,

@@ -52,8 +52,8 @@ async function load(order: LoadOrder): Promise<void> {
     });
     const states = await openStates(order.states, driver.stateKey);
     const events = {
-      chunk: (id: number, piece: Piece) => {
-        send({ kind: 'chunk', id, piece });
+      chunk: (id: number, piece: Piece, tokens: number) => {
+        send({ kind: 'chunk', id, piece, tokens });
       },
       done: (id: number, result: GenerationResult) => {
         send({ kind: 'done', id, result });

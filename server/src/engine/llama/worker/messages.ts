@@ -45,8 +45,6 @@ export type ToWorker =
       readonly id: number;
       readonly request: ResolvedGeneration;
       readonly credit: number;
-      /** Undefined: nothing is kept for a resumption. */
-      readonly resume?: Resume;
     }
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'credit'; readonly id: number; readonly amount: number }
@@ -71,16 +69,6 @@ export type QuestionAnswer =
   | { readonly kind: 'vectors'; readonly vectors: readonly Float32Array[]; readonly tokens: number }
   | { readonly kind: 'scores'; readonly scores: readonly number[]; readonly tokens: number }
   | { readonly kind: 'aborted' };
-
-/**
- * A generation that may go on in another worker. Its request has a seed. Each chunk tells the tokens that it took; the
- * worker that goes on is given all of them, replays them without a chunk and then generates: the chunks of both are
- * those of an undisturbed run.
- */
-export interface Resume {
-  /** Tokens that the consumer's chunks are made of, in order; none: the first worker. */
-  readonly tokens: readonly number[];
-}
 
 /** A piece of an answer. No text is empty. Each uses one credit. */
 export type Piece =
@@ -168,8 +156,8 @@ export type FromWorker =
       readonly kind: 'chunk';
       readonly id: number;
       readonly piece: Piece;
-      /** Those made since the last chunk. Only where the generation may be resumed. */
-      readonly tokens?: readonly number[];
+      /** How many have been made so far. */
+      readonly tokens: number;
     }
   | { readonly kind: 'done'; readonly id: number; readonly result: GenerationResult }
   | { readonly kind: 'counted'; readonly id: number; readonly counts: readonly number[] }

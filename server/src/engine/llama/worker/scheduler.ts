@@ -29,8 +29,8 @@ import { ThreadGovernor } from './thread-governor.js';
  * A sequence whose consumer has given no credit is left out of the step; its state stays where it is.
  */
 export interface SchedulerEvents {
-  /** Uses one credit. */
-  chunk(id: number, piece: Piece): void;
+  /** Uses one credit. `tokens`: how many have been made so far. */
+  chunk(id: number, piece: Piece, tokens: number): void;
   done(id: number, result: GenerationResult): void;
   failed(id: number, failure: RequestFailure): void;
 }
@@ -479,7 +479,7 @@ export class Scheduler {
       // Only text has them.
       const logprobs = job.logprobs.splice(0);
       const has = piece.kind === 'token' && logprobs.length > 0;
-      this.#events.chunk(job.id, has ? { ...piece, logprobs } : piece);
+      this.#events.chunk(job.id, has ? { ...piece, logprobs } : piece, job.generated);
     }
   }
 
