@@ -100,9 +100,16 @@ const reserved = {
   },
   outbound: {
     // What tests ask of a server is no connection of the product's.
-    files: ['server/src/models/pull/**', 'server/src/engine/remote/**', 'server/src/upstream/**', 'test/**'],
+    files: [
+      'server/src/models/pull/**',
+      'server/src/engine/remote/**',
+      'server/src/upstream/**',
+      'server/src/events/post/**',
+      'test/**',
+    ],
     group: ['undici', 'undici/*', 'axios', 'got', 'node-fetch', 'openai', 'ws'],
-    message: 'Only models/pull, engine/remote and upstream in server/src open outbound connections.',
+    message:
+      'Only models/pull, engine/remote, upstream and events/post in server/src open outbound connections.',
   },
 };
 const clientsOfNode = {
@@ -261,7 +268,10 @@ export default defineConfig(
   { files: ['protocol/src/messages*.ts'], rules: { '@typescript-eslint/no-namespace': 'off' } },
   { files: ['server/src/engine/llama/**/*.ts'], rules: reservedRules(['engine', 'native']) },
   { files: ['server/src/connections/**/*.ts'], rules: reservedRules(['native']) },
-  { files: ['server/src/{models/pull,engine/remote,upstream}/**/*.ts'], rules: reservedRules(['outbound']) },
+  {
+    files: ['server/src/{models/pull,engine/remote,upstream,events/post}/**/*.ts'],
+    rules: reservedRules(['outbound']),
+  },
   { files: ['client/**/*.ts'], rules: reservedRules(['editor']) },
   { files: ['test/**/*.ts'], rules: reservedRules(['outbound']) },
   { files: ['test/vscode/**/*.ts'], rules: reservedRules(['editor', 'outbound']) },

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { activityEventSchema, activityRecordSchema } from '../src/activity.js';
 import { authFrameSchema } from '../src/auth.js';
 import { askKinds, asks, channelBodies, channelFrameSchema, channelRequestSchema } from '../src/channels.js';
+import { engineEventSchema } from '../src/engine-events.js';
 import { errorCatalogue, errorCodes } from '../src/errors.js';
 import { adminFrameSchema, capabilitiesSchema, loadPhaseSchema, responseFrameSchema } from '../src/frames.js';
 import { isJsonObject } from '../src/json.js';
@@ -29,6 +30,7 @@ const schemas = {
   'channel-request': channelRequestSchema,
   'channel-frame': channelFrameSchema,
   'activity-record': activityRecordSchema,
+  'engine-event': engineEventSchema,
 } as const;
 
 const titles: Record<keyof typeof schemas, string> = {
@@ -41,6 +43,7 @@ const titles: Record<keyof typeof schemas, string> = {
   'channel-frame': 'A frame about channels on the inference socket',
   'auth-frame': 'The first frame of a TCP connection to a daemon with a key',
   'activity-record': 'A line of the activity log',
+  'engine-event': 'What became of an engine or a request',
 };
 
 /** The files in `protocol/schema/`, by name, with their contents. */
@@ -84,6 +87,7 @@ const parts: Record<string, () => string> = {
   'typed-requests': () => variantTable(jsonSchema(typedRequestSchema), 'type'),
   'response-frames': () => variantTable(jsonSchema(responseFrameSchema), 'type'),
   'typed-reply-frames': () => variantTable(jsonSchema(typedReplyFrameSchema), 'type'),
+  'engine-events': () => variantTable(jsonSchema(engineEventSchema), 'kind'),
   'channel-requests': () => variantTable(jsonSchema(channelRequestSchema), 'type'),
   'channel-frames': () => variantTable(jsonSchema(channelFrameSchema), 'type'),
   'channel-bodies': () =>
@@ -91,7 +95,7 @@ const parts: Record<string, () => string> = {
       ['channel', 'body of an event'],
       Object.entries(channelBodies).map(([name, schema]) => [
         code(name),
-        name === 'activity' ? 'a line of [the activity log](#the-activity-log)' : list(jsonSchema(schema)),
+        linkedBodies[name] ?? list(jsonSchema(schema)),
       ]),
     ),
   'channel-asks': () =>
@@ -113,6 +117,12 @@ const parts: Record<string, () => string> = {
       Object.entries(limits).map(([name, value]) => [code(name), String(value)]),
     ),
   messages: messageTable,
+};
+
+/** Bodies that have a section of their own. */
+const linkedBodies: Readonly<Record<string, string>> = {
+  activity: 'a line of [the activity log](#the-activity-log)',
+  engine: '[an engine event](#engine-events)',
 };
 
 function fieldTable(fields: JsonObject, wanted: (field: JsonObject) => boolean): string {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { activityRecordSchema } from './activity.js';
 import { describeIssues } from './request.js';
+import { engineEventSchema } from './engine-events.js';
 import { HearthError } from './errors.js';
 import type { JsonObject } from './json.js';
 import { limits } from './limits.js';
@@ -24,7 +25,7 @@ const subscriptionId = positive.meta({ description: 'As `subscribed` gave it.' }
 const conversation = z.string().min(1).max(limits.idLength);
 
 /** The daemon's own channels. Nobody else publishes on them. */
-export const daemonChannels = ['status', 'activity', 'metrics', 'models'] as const;
+export const daemonChannels = ['status', 'activity', 'metrics', 'models', 'engine'] as const;
 /** One of the daemon's own channels. */
 export type DaemonChannel = (typeof daemonChannels)[number];
 
@@ -267,4 +268,5 @@ export const channelBodies = {
   activity: activityRecordSchema,
   metrics: metricsBodySchema,
   models: modelsBodySchema,
+  engine: engineEventSchema,
 } as const satisfies Record<DaemonChannel, z.ZodType>;

@@ -3,6 +3,7 @@ export * from './auth.js';
 export * from './channels.js';
 export * from './client.js';
 export * from './content.js';
+export * from './engine-events.js';
 export * from './errors.js';
 export * from './frames.js';
 export * from './ghost-text.js';

@@ -95,6 +95,8 @@ export interface Caller {
   readonly name: string;
   /** Whose fair share it counts against: one for each connected process. @default the name */
   readonly client?: string;
+  /** Which way it came, for events and metrics: one of a closed set, such as `/v1/chat/completions`. @default generate */
+  readonly route?: string;
 }
 
 /** What becomes of a request. `queued`, `loading` and `started` come only where the request asked for events. */

@@ -40,6 +40,8 @@ import { serveInference } from './endpoints/ndjson/inference-connection.js';
 import { type RpcConnection, serveRpc } from './endpoints/rpc/serve-rpc.js';
 import type { Engine } from './engine/engine.js';
 import type { ActivityLog } from './events/activity-log.js';
+import { Observability, type ObservabilityParts } from './events/observability.js';
+import type { MetricsView } from './events/metrics/metrics.js';
 import { RequestTotals } from './events/request-totals.js';
 import { failureToError } from './generation/failures.js';
 import { answerTyped, render } from './generation/asker.js';
@@ -79,6 +81,8 @@ export interface DaemonParts {
   readonly state: KeptState | undefined;
   /** Registry, babysitters and router; undefined: none. */
   readonly plane?: { start(): Promise<void>; close(): Promise<void> } | undefined;
+  /** Who is told of engine events. */
+  readonly observed: ObservabilityParts;
 }
 
 /** Durable channels, open, and what an earlier process left of them. */
@@ -115,6 +119,7 @@ export class Daemon implements DaemonApi {
   readonly #listeners: Listener[] = [];
   readonly #connections: ConnectionSupervisor;
   readonly #totals = new RequestTotals();
+  readonly #observed: Observability;
   readonly #stopping = new AbortController();
   readonly #hasten = new AbortController();
   readonly #startedAt = performance.now();
@@ -125,6 +130,7 @@ export class Daemon implements DaemonApi {
   #tcp: string | undefined;
   #gateway: Health['gateway'];
   #stopped: Promise<void> | undefined;
+  #metricsUrl: string | undefined;
   #flushFailure: ShutdownFlushError | undefined;
   readonly #ended: { readonly promise: Promise<void>; readonly resolve: () => void };
 
@@ -146,6 +152,12 @@ export class Daemon implements DaemonApi {
       record: this.#record,
       now,
       onChange: () => this.events.emit('connections'),
+    });
+    this.#observed = new Observability(parts.observed, {
+      record: this.#record,
+      engines: () => this.#allEngines(),
+      view: () => this.#gauges(),
+      now,
     });
     this.channels = new ChannelSystem({ limits: parts.config.limits, view: this.#view(), now });
     if (parts.state !== undefined) this.#takeOver(parts.state);
@@ -190,6 +202,7 @@ export class Daemon implements DaemonApi {
     const serveOnRpc = (socket: Socket): Service => serviceOf(this.#serveRpc(socket, socket));
     const onRpc = this.#connections.listener({ kind: 'rpc', serve: serveOnRpc });
     this.#keep(await bindSocket({ ...ours, path: paths.rpc, onConnection: onRpc }));
+    await this.#openObservability();
     this.#setState('loading');
     for (const engine of engines) this.#follow(engine);
     for (const engine of engines) engine.start();
@@ -236,6 +249,11 @@ export class Daemon implements DaemonApi {
     return this.#stopping.signal.aborted;
   }
 
+  /** Where health and metrics are served; undefined where they are not. */
+  get metricsUrl(): string | undefined {
+    return this.#metricsUrl;
+  }
+
   /** What could not be saved at the end; undefined where everything was. For whoever gives the exit code. */
   get flushFailure(): ShutdownFlushError | undefined {
     return this.#flushFailure;
@@ -278,11 +296,13 @@ export class Daemon implements DaemonApi {
   }
 
   generate(request: GenerateRequest, caller: Caller, signal: AbortSignal): AsyncIterable<GenerationEvent> {
-    return generate(this.#generatorParts(), request, caller, signal);
+    const events = generate(this.#generatorParts(), request, caller, signal);
+    return this.#observed.watch(events, caller.route);
   }
 
   answerTyped(request: TypedRequest, caller: Caller, signal: AbortSignal): Promise<TypedResult> {
-    return answerTyped(this.#generatorParts(), request, caller, signal);
+    const answer = answerTyped(this.#generatorParts(), request, caller, signal);
+    return this.#observed.watchOnce(answer, caller.route, request.type);
   }
 
   render(request: GenerateRequest, caller: Caller, signal: AbortSignal): Promise<Rendering> {
@@ -352,6 +372,7 @@ export class Daemon implements DaemonApi {
     await Promise.race([Promise.all(closing), delay(1000, undefined, { ref: false })]);
     await this.#flush();
     await Promise.all([...engines.map((engine) => engine.stop()), this.models?.pool.stop(), plane?.close()]);
+    await this.#observed.close();
     log.record('info', 'daemon', {
       msg: 'daemon_stopped',
       uptime_s: Math.round((performance.now() - this.#startedAt) / 1000),
@@ -360,6 +381,49 @@ export class Daemon implements DaemonApi {
     if (this.#secret !== undefined) await removeProofSecret(paths);
     lock.release();
     this.#ended.resolve();
+  }
+
+  /** What metrics read at each scrape. */
+  #gauges(): Omit<MetricsView, 'lostEvents'> {
+    const { inference, rpc, admin } = this.#view().connections();
+    return {
+      permits: this.#parts.config.active_permits,
+      permitsInUse: this.#admission.permitsInUse,
+      queued: this.#admission.queued,
+      connections: { inference, rpc, admin },
+      ...this.channels.counts,
+    };
+  }
+
+  /** Health and metrics on a port of their own, before anything is loaded: whoever looks after it wants to see that too. */
+  async #openObservability(): Promise<void> {
+    const { metrics_port: port } = this.#parts.config;
+    const { metrics } = this.#observed;
+    if (port === undefined || metrics === undefined) return;
+    const { serveObservability } = await import('./endpoints/observability/serve-observability.js');
+    const server = await serveObservability({
+      port,
+      metrics: async () => ({ text: await metrics.text(), contentType: metrics.contentType }),
+      unmetConditions: () => this.#unmetConditions(),
+      onFault: (error) => {
+        this.#record('error', 'connections', internalError('observability', error));
+      },
+    });
+    this.#metricsUrl = server.url;
+    this.#keep(server);
+  }
+
+  #unmetConditions(): readonly string[] {
+    const { state, backends } = this.health();
+    if (state === 'draining') return ['draining'];
+    return [
+      ...(this.#inferenceBound ? [] : ['inference socket is not bound']),
+      ...(this.#inferenceBound && state !== 'ready'
+        ? backends
+            .filter((one) => one.state.kind !== 'ready')
+            .map((one) => `backend ${one.name} is ${one.state.kind}`)
+        : []),
+    ];
   }
 
   #takeOver({ durable, recovered }: KeptState): void {
@@ -526,6 +590,7 @@ export class Daemon implements DaemonApi {
    * the daemon serves meanwhile.
    */
   #follow(engine: Engine, comes: 'at_start' | 'on_demand' = 'at_start'): void {
+    this.#observed.follow(engine);
     this.#board.publish(capabilitiesOf(engine));
     engine.events.on('phase', (phase) => {
       const status = this.#inferenceBound && comes === 'at_start' ? 'restarting' : 'loading_model';
@@ -582,6 +647,7 @@ export class Daemon implements DaemonApi {
     return {
       events: this.events,
       health: () => this.health(),
+      onEngineEvent: (listener) => this.#observed.listen(listener),
       recentActivity: () => this.recentActivity(),
       connections: () => ({
         inference: this.#connections.count('inference'),

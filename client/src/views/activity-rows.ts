@@ -124,6 +124,8 @@ function summary(record: ActivityRecord): string {
       return `after ${record.uptime_s} s`;
     case 'tcp_auth_rejected':
       return record.peer;
+    case 'engine_event':
+      return `${record.model}: ${record.kind.replaceAll('_', ' ')}`;
     case 'journal_recovered':
       return `${record.messages} messages kept, ${record.cut_bytes} bytes cut off`;
     case 'shutdown_flush_failed':

@@ -1,6 +1,7 @@
 import type {
   ActivityRecord,
   DaemonChannel,
+  EngineEvent,
   Health,
   MetricsBody,
   ModelsBody,
@@ -18,6 +19,8 @@ export interface DaemonView {
   readonly events: EventEmitter<DaemonEvents>;
   health(): Health;
   recentActivity(): readonly ActivityRecord[];
+  /** Calls back for each engine event; gives what ends it. */
+  onEngineEvent(listener: (event: EngineEvent) => void): () => void;
   connections(): StatusBody['connections'];
   metrics(): MetricsBody;
 }
@@ -36,6 +39,14 @@ export function daemonSources(
     status: stateSource(view, 'status', ['health', 'connections'], () => statusOf(view)),
     models: stateSource(view, 'models', ['health'], () => modelsOf(view.health())),
     metrics: stateSource(view, 'metrics', ['health', 'streams', 'connections'], () => view.metrics()),
+    engine: {
+      latestOnly: false,
+      present: () => [],
+      start: (publish) =>
+        view.onEngineEvent((event) => {
+          publish(toMessage(event));
+        }),
+    },
     activity: {
       latestOnly: false,
       present: () => view.recentActivity().slice(-mostRecords).map(toMessage),

@@ -12,6 +12,7 @@ import { StartupError } from '../lock/startup-error.js';
 import type { ModelSource } from '../models/model-source.js';
 import { resolveModel } from '../models/resolve-model.js';
 import { llamaMaker, makeModels } from './open-models.js';
+import { openObservability } from './open-observability.js';
 import { openState } from './open-state.js';
 
 /**
@@ -24,10 +25,11 @@ export async function makeDaemon(config: Config, paths: RuntimePaths, lock: Kern
   const engines = made.map(({ engine }) => engine);
   const models = await makeModels(config, ownModel(config, made));
   const [tcpKey, httpToken] = [readTcpKey(config), readHttpToken(config)];
+  const observed = await openObservability(config, process.env);
   const state = await openState(config);
   const log = createActivityLog({ directory: resolveLogDirectory(config.log_dir, process.env) });
   const plane = await openPlane(config, log);
-  return new Daemon({ config, paths, lock, log, engines, models, tcpKey, httpToken, state, plane });
+  return new Daemon({ config, paths, lock, log, engines, models, tcpKey, httpToken, state, plane, observed });
 }
 
 /** The service plane, where the configuration asks for it; its code is loaded only then. */

@@ -213,6 +213,11 @@ function daemonCommand(program: Command, name: string, description: string): Com
       looseNumber,
     )
     .option('--state-dir <dir>', 'where durable channels are kept; must be there, and is never made')
+    .option(
+      '--metrics-port <n>',
+      'serve /health, /ready and /metrics on this port of 127.0.0.1; 0: any free one',
+      looseNumber,
+    )
     .option('--log-dir <dir>', 'where the activity log goes (default: ~/.hearth/logs)');
 }
 

@@ -36,6 +36,8 @@ export async function serve(flags: DaemonFlags): Promise<ExitCode> {
   }
   process.stdout.write(`hearth: ready\nhearth: inference socket ${paths.inference}\n`);
   const { tcpAddress } = daemon;
+  if (daemon.metricsUrl !== undefined)
+    process.stdout.write(`hearth: health and metrics ${daemon.metricsUrl}\n`);
   if (tcpAddress !== undefined) process.stdout.write(`hearth: inference tcp ${tcpAddress}\n`);
   const { gateway } = daemon.health();
   if (gateway !== undefined) {

@@ -66,7 +66,11 @@ export function startStream(
 
   const run = async (): Promise<StreamEnd> => {
     try {
-      const caller = { name: ahead ? 'ghost text, ahead' : 'ghost text', client: options.peer };
+      const caller = {
+        name: ahead ? 'ghost text, ahead' : 'ghost text',
+        client: options.peer,
+        route: 'inlineCompletion',
+      };
       for await (const event of daemon.generate(request, caller, controller.signal)) {
         if (event.kind === 'token') text += event.text;
         if (event.kind !== 'done') continue;

@@ -31,6 +31,7 @@ describe('configuration', () => {
       linger_secs: 5,
       limits: limitsConfigSchema.parse({}),
       durable_max_bytes: 16_777_216,
+      events: { activity_log: false },
     });
   });
 

@@ -3,6 +3,7 @@ import { engineFailureKinds } from '../engine/engine.js';
 import { StartupError } from '../lock/startup-error.js';
 import type { ConfigInput } from './config-file.js';
 import { httpConfigSchema } from './http-config.js';
+import { observabilityConfigShape, observabilityContradictions } from './events-config.js';
 import { limitsConfigSchema } from './limits-config.js';
 import { stateConfigShape, stateContradictions } from './state-config.js';
 import { remoteBackendSchema } from './remote-backend.js';
@@ -142,6 +143,7 @@ export const configSchema = z.strictObject({
   /** Registry, babysitters and router inside the daemon; absent: none. */
   services: servicesConfigSchema.optional(),
   ...stateConfigShape,
+  ...observabilityConfigShape,
 });
 
 export type Config = z.output<typeof configSchema>;
@@ -150,7 +152,13 @@ export type BackendConfig = z.output<typeof backendSchema>;
 
 /** What the default file says when it is first written: the figures, but not the choice of a model. */
 export function defaultFileContent(): ConfigInput {
-  const { engine: _engine, engine_driver: _driver, limits: _limits, ...figures } = configSchema.parse({});
+  const {
+    engine: _engine,
+    engine_driver: _driver,
+    limits: _limits,
+    events: _events,
+    ...figures
+  } = configSchema.parse({});
   return figures;
 }
 
@@ -223,7 +231,7 @@ function contradictions(config: Config): string[] {
   if (config.tcp_key_env !== undefined && config.tcp === undefined) {
     problems.push('tcp_key_env: has an effect only with tcp');
   }
-  problems.push(...stateContradictions(config));
+  problems.push(...stateContradictions(config), ...observabilityContradictions(config));
   return problems;
 }
 

@@ -1,5 +1,6 @@
 import { type ErrorCode, toHearthError } from '@hearth/protocol';
 import { HttpError } from '../../http/http-error.js';
+import { httpStatusOf } from '../../http/status-of.js';
 
 /** An error as one of the HTTP APIs tells it: a status, a code of ours, and the field that was wrong where one was. */
 export class ApiError extends HttpError {
@@ -29,35 +30,6 @@ export function unsupported(field: string, hint = 'Leave it out.'): ApiError {
   return new ApiError(400, 'unsupported_parameter', `${field} is not supported here. ${hint}`, { field });
 }
 
-/** Statuses by code. What is not among them is a fault of ours: 500. */
-const statuses: Partial<Record<ErrorCode, number>> = {
-  invalid_request: 400,
-  unsupported_parameter: 400,
-  attachment_unsupported: 400,
-  embed_unsupported: 400,
-  rerank_unsupported: 400,
-  wire_version_unsupported: 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  model_not_found: 404,
-  not_found: 404,
-  conflict: 409,
-  frame_too_large: 413,
-  limit_exceeded: 429,
-  tool_call_malformed: 502,
-  queue_full: 503,
-  queue_timeout: 503,
-  backend_unavailable: 503,
-  draining: 503,
-  superseded: 503,
-  cancelled: 503,
-  model_load_failed: 503,
-  insufficient_memory: 503,
-  engine_crashed: 503,
-  engine_hung: 503,
-  deadline_exceeded: 504,
-};
-
 /** When to ask again where nothing was measured yet, in milliseconds. */
 const unmeasuredMs = 1000;
 
@@ -65,7 +37,7 @@ const unmeasuredMs = 1000;
 export function toApiError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   const known = toHearthError(error);
-  const status = statuses[known.code] ?? 500;
+  const status = httpStatusOf(known.code);
   return new ApiError(status, known.code, known.message, {
     cause: known,
     headers: status === 429 || status === 503 ? retryHeaders(known.retryAfterMs ?? unmeasuredMs) : {},

@@ -123,7 +123,11 @@ class Server {
     this.#options.onExchange?.(over);
     try {
       const exchange = { request, response, parameters, signal: gone.signal, settings: this.#settings };
-      await route.handle({ ...exchange, daemon: this.#options.daemon, caller: callerOf(request) });
+      await route.handle({
+        ...exchange,
+        daemon: this.#options.daemon,
+        caller: callerOf(request, route.path),
+      });
     } catch (error) {
       // Nobody is there to be told.
       if (gone.signal.aborted) return;
@@ -170,7 +174,7 @@ class Server {
  * Whose fair share a request counts against. The kernel does not say who is at the other end of TCP, so programs are
  * told apart by the name that they give themselves; all of them hold the token.
  */
-function callerOf(request: IncomingMessage): Caller {
+function callerOf(request: IncomingMessage, route: string): Caller {
   const agent = request.headers['user-agent'] ?? '';
-  return { name: 'http', client: `http:${agent.slice(0, 64)}` };
+  return { name: 'http', client: `http:${agent.slice(0, 64)}`, route };
 }

@@ -242,7 +242,7 @@ class InferenceConnection {
 
   get #caller(): Caller {
     const { transport, client } = this.#options;
-    return { name: transport === 'tcp' ? 'tcp' : 'socket', client };
+    return { name: transport === 'tcp' ? 'tcp' : 'socket', client, route: 'ndjson' };
   }
 
   readonly #run = async (request: GenerateRequest, signal: AbortSignal): Promise<void> => {

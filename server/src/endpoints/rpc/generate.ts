@@ -39,7 +39,11 @@ export async function generate(
   signal: AbortSignal,
 ): Promise<GenerateRequestMessage.Result> {
   const { request, client, progressToken } = params;
-  for await (const event of daemon.generate(request, { name: client, client: peer }, signal)) {
+  for await (const event of daemon.generate(
+    request,
+    { name: client, client: peer, route: 'hearth/generate' },
+    signal,
+  )) {
     if (event.kind === 'done') return toResult(event);
     const piece = progressToken === undefined || signal.aborted ? undefined : toProgress(event);
     if (progressToken === undefined || piece === undefined) continue;
