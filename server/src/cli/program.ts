@@ -3,6 +3,7 @@ import { StartupError } from '../lock/startup-error.js';
 import { version } from '../version.js';
 import { describeFailure } from './describe-failure.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
+import { addModelCommands } from './models/model-commands.js';
 import { addPlaneCommands } from './plane-commands.js';
 
 /**
@@ -73,6 +74,8 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
       const { generateCommand } = await import('./generate.js');
       finish(await generateCommand(prompt, flags));
     });
+
+  addModelCommands(program, finish, { wholeNumber, withRuntimeDir });
 
   withRuntimeDir(program.command('status'))
     .description('Say how the daemon is.')

@@ -96,13 +96,15 @@ async function admitted<Result>(
   const arrivedAt = parts.now();
   let permit: Permit | undefined;
   try {
-    const outcome = await admission(parts, request, caller, stream);
+    const resident = await parts.residency?.keyFor(request.model);
+    const outcome = await admission(parts, request, caller, stream, resident);
     if (outcome === undefined) throw cancelled();
     permit = outcome;
     if (permit.revoked.aborted) cancel();
     permit.revoked.addEventListener('abort', cancel, { once: true });
     const timing = { arrivedAt, queueMs: Math.round(permit.waitedMs) };
-    return await routed(parts, request, need, stream.signal, work, { stream, timing });
+    const named = resident === undefined ? request : { ...request, model: resident };
+    return await routed(parts, named, need, stream.signal, work, { stream, timing });
   } catch (error) {
     // Superseded, or past its deadline: the reason says so.
     permit?.revoked.throwIfAborted();
@@ -120,8 +122,10 @@ async function admission(
   request: Asked,
   caller: Caller,
   stream: LiveStream,
+  model: string | undefined,
 ): Promise<Permit | undefined> {
   const ticket = {
+    model,
     id: stream.id,
     client: caller.client ?? caller.name,
     class: request.class ?? 'chat',

@@ -27,7 +27,10 @@ export class Threadpool {
     }
     const makePrototype = ffi.proto('void *', [ffi.pointer(types.threadpoolParams)]);
     const freePrototype = ffi.proto('void', ['void *']);
-    const pointer: unknown = ffi.call(make, makePrototype, native.threadpoolDefaults(threads));
+    // As its bytes: an object would only be taken where the struct has a name, and names are one for the process.
+    const params = Buffer.alloc(ffi.sizeof(types.threadpoolParams));
+    ffi.encode(params, types.threadpoolParams, native.threadpoolDefaults(threads));
+    const pointer: unknown = ffi.call(make, makePrototype, params);
     this.threads = threads;
     this.#handle = new Handle('thread pool', typeof pointer === 'bigint' ? pointer : undefined);
     this.#free = (address) => {

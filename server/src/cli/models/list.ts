@@ -1,0 +1,37 @@
+import { ModelStore } from '../../models/store/model-store.js';
+import { modelsHome } from '../../models/store/models-home.js';
+import { type ExitCode, exitCodes } from '../exit-codes.js';
+import { abilities } from './describe-model.js';
+import { showBytes, showTable } from './format.js';
+
+/** `hearth models`: what the store has, and what each can do. */
+export async function listCommand({ json }: { readonly json?: true }): Promise<ExitCode> {
+  const store = new ModelStore(modelsHome(process.env));
+  const { models, broken, beyond } = await store.list();
+  if (json === true) {
+    process.stdout.write(`${JSON.stringify({ models, broken, beyond }, undefined, 2)}\n`);
+    return exitCodes.ok;
+  }
+  if (models.length === 0) {
+    process.stdout.write(
+      'The store is empty; Hearth serves its demonstration model until you give it another.\n' +
+        'See what suits this machine: hearth models recommend\n' +
+        'Take over what LM Studio, Ollama or Hugging Face have fetched already: hearth import\n',
+    );
+  } else {
+    const head = ['NAME', 'SIZE', 'QUANT', 'CONTEXT', 'FOR', 'FROM'];
+    const rows = models.map((model) => [
+      model.name,
+      showBytes(model.sizeBytes),
+      model.quantization ?? '?',
+      model.contextLength === undefined ? '?' : String(model.contextLength),
+      abilities(model),
+      model.source.kind === 'import' ? model.source.from : new URL(model.source.url).hostname,
+    ]);
+    process.stdout.write(`${showTable([head, ...rows])}\n`);
+  }
+  for (const name of broken)
+    process.stdout.write(`${name}: its record is damaged; remove it with hearth rm ${name}\n`);
+  if (beyond > 0) process.stdout.write(`and ${String(beyond)} more\n`);
+  return exitCodes.ok;
+}

@@ -1,0 +1,52 @@
+import { HearthError } from '@hearth/protocol';
+import { checkGguf } from '../../models/gguf-check.js';
+import { ModelFileError } from '../../models/model-file-error.js';
+import type { Manifest } from '../../models/store/manifest.js';
+import { ModelStore } from '../../models/store/model-store.js';
+import { modelsHome } from '../../models/store/models-home.js';
+import { verifyFile } from '../../models/trust/hash-file.js';
+import { type ExitCode, exitCodes } from '../exit-codes.js';
+import { onInterrupt } from '../signals.js';
+
+/** `hearth verify`: reads every byte of one model, or of all, and compares. Exits with 4 where one is not right. */
+export async function verifyCommand(name: string | undefined): Promise<ExitCode> {
+  const store = new ModelStore(modelsHome(process.env));
+  const interrupted = onInterrupt();
+  const models = name === undefined ? (await store.list()).models : [await store.read(name)];
+  if (models.length === 0) process.stdout.write('The store is empty: there is nothing to verify.\n');
+  let bad = 0;
+  for (const model of models) {
+    const outcome = await look(store, model, interrupted).catch((error: unknown) => {
+      if (interrupted.aborted) return undefined;
+      if (error instanceof HearthError) return { good: false, text: describe(error, model) };
+      throw error;
+    });
+    if (outcome === undefined) return exitCodes.interrupted;
+    if (!outcome.good) bad += 1;
+    process.stdout.write(`${outcome.good ? 'good' : 'BAD '}  ${model.name}: ${outcome.text}\n`);
+  }
+  return bad === 0 ? exitCodes.ok : exitCodes.notReady;
+}
+
+async function look(
+  store: ModelStore,
+  model: Manifest,
+  signal: AbortSignal,
+): Promise<{ readonly good: boolean; readonly text: string }> {
+  const { path, sha256 } = store.toSource(model);
+  await checkGguf(path);
+  if (sha256 === undefined)
+    return { good: true, text: 'its header is right; nobody said what it should hash to' };
+  await verifyFile(path, sha256, signal);
+  return { good: true, text: 'header and SHA-256 are right' };
+}
+
+function describe(error: HearthError, { name, file }: Manifest): string {
+  const again = `Remove it with hearth rm ${name}, then get it again.`;
+  if (error instanceof ModelFileError && error.problem === 'not_found') {
+    return file.kind === 'external'
+      ? `its file is gone: the program that fetched it has removed or moved it. ${again}`
+      : `its file is gone. ${again}`;
+  }
+  return `${error.message} ${again}`;
+}
