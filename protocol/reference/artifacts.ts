@@ -10,6 +10,8 @@ import { isJsonObject } from '../src/json.js';
 import type { JsonObject } from '../src/json.js';
 import { limits } from '../src/limits.js';
 import * as messages from '../src/messages.js';
+import * as ghostTextMessages from '../src/messages-ghost-text.js';
+import * as modelMessages from '../src/messages-models.js';
 import { generateRequestSchema } from '../src/request.js';
 import { additionNote } from '../src/sampling.js';
 import { typedReplyFrameSchema } from '../src/typed-replies.js';
@@ -200,9 +202,10 @@ function errorTable(): string {
   return table(['code', 'a retry may help', 'on NDJSON v1'], rows);
 }
 
-/** Every message of messages.ts has its method in `method`. */
+/** Every message of messages*.ts has its method in `method`. */
 function messageTable(): string {
-  const rows = Object.values(messages as Record<string, unknown>).flatMap((message) => {
+  const all: Record<string, unknown> = { ...messages, ...ghostTextMessages, ...modelMessages };
+  const rows = Object.values(all).flatMap((message) => {
     if (!isJsonObject(message) || typeof message['method'] !== 'string') return [];
     const type = message['type'];
     const kind =

@@ -63,7 +63,7 @@ const ruleWords: Record<GhostTextRule, string> = {
   scope: 'it lay outside of the block that the cursor is in',
   repeats_above: 'it only repeated what stands above',
   repeats_below: 'it only repeated what stands below',
-  brackets: 'it began by closing a bracket that is not open',
+  brackets: 'it began by closing a bracket that is not open, or closed already',
   trim: 'it was blank',
 };
 
