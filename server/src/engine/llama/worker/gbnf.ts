@@ -9,6 +9,8 @@ export type GbnfItem =
   | {
       readonly kind: 'text';
       readonly first: ReadonlySet<number>;
+      /** Classes of the characters that follow the first, each of one class; at most {@link rememberedCharacters}. */
+      readonly rest: readonly number[];
       readonly length: number;
       readonly size: number;
     }
@@ -24,6 +26,9 @@ export type Gbnf = ReadonlyMap<string, readonly GbnfSequence[]>;
 
 /** The class of all characters that are not ASCII; an ASCII character is its own class. */
 export const otherCharacter = 128;
+
+/** Characters of a text whose classes are kept, beside its first. */
+export const rememberedCharacters = 15;
 
 /** A grammar that is not one, or that is too deep to be read. `message` is for people and holds no content. */
 export class GbnfError extends Error {
@@ -121,11 +126,11 @@ class Reader {
     if (next === '(') return this.#group();
     if (next === '.') {
       this.#position += 1;
-      return { kind: 'text', first: anything, length: 1, size: 1 };
+      return { kind: 'text', first: anything, rest: [], length: 1, size: 1 };
     }
     if (next === '<' || next === '!') {
       if (this.#match(token) === undefined) throw notValid();
-      return { kind: 'text', first: anything, length: 1, size: 1 };
+      return { kind: 'text', first: anything, rest: [], length: 1, size: 1 };
     }
     const name = wordCharacter.test(next) ? this.#match(word)?.[0] : undefined;
     return name === undefined ? undefined : { kind: 'rule', name };
@@ -167,14 +172,16 @@ class Reader {
   #literal(): GbnfItem {
     this.#position += 1;
     const first = new Set<number>();
+    const rest: number[] = [];
     let length = 0;
     while (this.#peek() !== '"') {
       const code = this.#character();
       if (length === 0) first.add(classOf(code));
+      else if (length <= rememberedCharacters) rest.push(classOf(code));
       length += 1;
     }
     this.#position += 1;
-    return { kind: 'text', first, length, size: length };
+    return { kind: 'text', first, rest, length, size: length };
   }
 
   #characters(): GbnfItem {
@@ -200,7 +207,7 @@ class Reader {
     const first = negated
       ? new Set([...anything].filter((one) => one === otherCharacter || !classes.has(one)))
       : classes;
-    return { kind: 'text', first, length: Math.min(size, 1), size };
+    return { kind: 'text', first, rest: [], length: Math.min(size, 1), size };
   }
 
   #group(): GbnfItem {

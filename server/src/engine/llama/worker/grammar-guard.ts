@@ -1,5 +1,6 @@
 import { GbnfError, otherCharacter, readGbnf } from './gbnf.js';
 import type { Gbnf, GbnfItem, GbnfSequence } from './gbnf.js';
+import { countPaths } from './grammar-paths.js';
 
 /**
  * Keeps grammars from native code that would take its memory or never come back from it.
@@ -18,6 +19,8 @@ export const mostStates = 512;
  * 20 ms, 16 take 120, 20 take 1100.
  */
 export const mostOverlaps = 12;
+/** Most ways in which the characters of one token can be read. With a vocabulary of 4096 so many take 20 ms a token. */
+export const mostPaths = 1024;
 
 /** Deepest nesting of rules and groups at whose beginning others stand. Bounds the depth of calls here. */
 const deepestLead = 400;
@@ -32,12 +35,13 @@ export function refuseGrammar(text: string): string | undefined {
     if (elements > mostElements) {
       return `The grammar expands to ${figure(elements)} elements; at most ${mostElements} are allowed: use fewer repetitions.`;
     }
-    const { states, overlaps } = new StateCounter(grammar).count();
-    if (states > mostStates) {
-      return `The grammar can be in ${figure(states)} states in one place; at most ${mostStates} are allowed: use fewer alternatives or optional parts.`;
+    new StateCounter(grammar).check();
+    const paths = countPaths(grammar, mostPaths);
+    if (paths === 'unknown') {
+      return 'The grammar is too tangled to be checked: it has too many alternatives that begin alike. Use fewer.';
     }
-    if (overlaps > mostOverlaps) {
-      return `The grammar has ${figure(overlaps)} parts in one place that can be left out and begin alike; at most ${mostOverlaps} are allowed: use fewer repetitions or optional parts.`;
+    if (paths > mostPaths) {
+      return `The grammar lets the same text be read in more than ${mostPaths} ways. Let alternatives begin with different characters, above all where they are repeated.`;
     }
     return undefined;
   } catch (error) {
@@ -108,21 +112,18 @@ class StateCounter {
   /** What may come after a rule. */
   readonly #after = new Map<string, Counts>();
   #depth = 0;
-  #states = 0;
-  #overlaps = 0;
 
   constructor(grammar: Gbnf) {
     this.#grammar = grammar;
   }
 
-  /** The largest counts over all places that can be reached. */
-  count(): { readonly states: number; readonly overlaps: number } {
+  /** Looks at all places that can be reached. @throws GbnfError where one is beyond the bounds. */
+  check(): void {
     for (const name of this.#callersFirst()) {
       const after = this.#after.get(name) ?? nothing.counts;
       this.#note(this.#rule(name).counts);
       this.#walk(this.#grammar.get(name) ?? [], after);
     }
-    return { states: this.#states, overlaps: this.#overlaps };
   }
 
   /** The rules that root needs. Each comes after all that name it, but for those that it leads back to. */
@@ -174,10 +175,20 @@ class StateCounter {
     }
   }
 
+  /** @throws GbnfError at once where a bound is passed: what comes after it may be long. */
   #note(counts: Counts): void {
-    this.#states = Math.max(this.#states, counts[statesAt] ?? 0);
-    for (let index = 0; index < statesAt; index += 1) {
-      this.#overlaps = Math.max(this.#overlaps, counts[index] ?? 0);
+    const states = counts[statesAt] ?? 0;
+    if (states > mostStates) {
+      throw new GbnfError(
+        `The grammar can be in ${figure(states)} states in one place; at most ${mostStates} are allowed: use fewer alternatives or optional parts.`,
+      );
+    }
+    let overlaps = 0;
+    for (let index = 0; index < statesAt; index += 1) overlaps = Math.max(overlaps, counts[index] ?? 0);
+    if (overlaps > mostOverlaps) {
+      throw new GbnfError(
+        `The grammar has ${figure(overlaps)} parts in one place that can be left out and begin alike; at most ${mostOverlaps} are allowed: use fewer repetitions or optional parts.`,
+      );
     }
   }
 
@@ -275,11 +286,17 @@ function calleesOf(alternatives: readonly GbnfSequence[]): string[] {
 }
 
 function sum(one: Counts, other: Counts): Counts {
-  return one.map((count, index) => count + (other[index] ?? 0));
+  const counts = new Float64Array(statesAt + 1);
+  for (let index = 0; index <= statesAt; index += 1) counts[index] = (one[index] ?? 0) + (other[index] ?? 0);
+  return counts;
 }
 
 function largest(one: Counts, other: Counts): Counts {
-  return one.map((count, index) => Math.max(count, other[index] ?? 0));
+  const counts = new Float64Array(statesAt + 1);
+  for (let index = 0; index <= statesAt; index += 1) {
+    counts[index] = Math.max(one[index] ?? 0, other[index] ?? 0);
+  }
+  return counts;
 }
 
 function figure(count: number): string {
