@@ -1,5 +1,6 @@
 import {
   commands,
+  ConfigurationTarget,
   Disposable,
   env,
   Uri,
@@ -35,6 +36,7 @@ export function registerCommands(
     'hearth.showActivityLog': () => commands.executeCommand('hearth.activity.focus'),
     'hearth.openActivityLogFile': () => openActivityLogFile(sidecar),
     'hearth.copySocketPath': () => copySocketPath(sidecar),
+    'hearth.copyHttpAccess': () => copyHttpAccess(sidecar),
     'hearth.cancelStream': (row: Row | undefined) => cancelStream(sidecar, row),
     'hearth.quickActions': quickActions,
   };
@@ -79,6 +81,30 @@ async function copySocketPath(sidecar: Sidecar): Promise<void> {
   void window.showInformationMessage(`Copied: ${path}`);
 }
 
+/** Address and token of the gateway, as environment variables that OpenAI's clients read. Offers to switch it on. */
+async function copyHttpAccess(sidecar: Sidecar): Promise<void> {
+  const health = sidecar.health();
+  const gateway = health?.gateway;
+  if (gateway === undefined) {
+    const choice = await window.showInformationMessage(
+      'HTTP for OpenAI clients and others is off. It would listen on loopback only, and ask for a token.',
+      'Switch On',
+    );
+    if (choice !== 'Switch On') return;
+    await workspace.getConfiguration('hearth').update('http.enabled', true, ConfigurationTarget.Global);
+    return;
+  }
+  const address = `OPENAI_BASE_URL=${gateway.url}/v1`;
+  if (gateway.tokenFile === undefined) {
+    await env.clipboard.writeText(address);
+    void window.showInformationMessage('Copied the address. The token is what HEARTH_HTTP_TOKEN holds.');
+    return;
+  }
+  const token = new TextDecoder().decode(await workspace.fs.readFile(Uri.file(gateway.tokenFile))).trim();
+  await env.clipboard.writeText(`${address}\nOPENAI_API_KEY=${token}\n`);
+  void window.showInformationMessage(`Copied the address ${gateway.url} and its token.`);
+}
+
 /** VS Code gives no row where the stream ended in the very moment of the click: there is nothing to cancel. */
 async function cancelStream(sidecar: Sidecar, row: Row | undefined): Promise<void> {
   if (row !== undefined) await sidecar.connection().cancelStream(streamOfRow(row));
@@ -99,6 +125,11 @@ const actions: readonly (QuickPickItem & { readonly command: string })[] = [
     command: 'hearth.copySocketPath',
     label: '$(plug) Copy Socket Path',
     description: 'for scripts and other tools',
+  },
+  {
+    command: 'hearth.copyHttpAccess',
+    label: '$(globe) Copy HTTP Address and Token',
+    description: 'for OpenAI clients and others',
   },
   { command: 'hearth.restartSidecar', label: '$(refresh) Restart Sidecar' },
 ];
