@@ -15,7 +15,7 @@ export function sidecarArguments(): readonly string[] {
   if (model !== '') flags.push('--model', model);
   const runtimeDirectory = settings.get('runtimeDirectory', '').trim();
   if (runtimeDirectory !== '') flags.push('--runtime-dir', runtimeDirectory);
-  if (settings.get('http.enabled', false))
+  if (settings.get<boolean>('http.enabled', false))
     flags.push('--http', settings.get('http.address', '').trim() || defaultHttpAddress);
   return flags;
 }
