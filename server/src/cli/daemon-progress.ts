@@ -39,7 +39,10 @@ function describePhase(frame: Extract<AdminFrame, { status: 'loading_model' | 'r
   }
 }
 
-/** Writes progress to standard error: over one line on a terminal, a line each where it changes elsewhere. */
+/**
+ * Writes progress to standard error: over one line on a terminal; elsewhere a line each where more than its figures
+ * changes.
+ */
 export class ProgressLine {
   readonly #stream: NodeJS.WriteStream;
   #last = '';
@@ -49,8 +52,9 @@ export class ProgressLine {
   }
 
   show(text: string): void {
-    if (text === this.#last) return;
-    this.#last = text;
+    const news = this.#stream.isTTY ? text : text.replaceAll(/\d+/gu, '');
+    if (news === this.#last) return;
+    this.#last = news;
     this.#stream.write(this.#stream.isTTY ? `\r\u001b[K${text}` : `hearth: ${text}\n`);
   }
 

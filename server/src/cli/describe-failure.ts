@@ -50,6 +50,8 @@ const requestExitCodes: Partial<Record<ErrorCode, ExitCode>> = {
   queue_timeout: exitCodes.queueFull,
   invalid_request: exitCodes.usage,
   unsupported_parameter: exitCodes.usage,
+  embed_unsupported: exitCodes.usage,
+  rerank_unsupported: exitCodes.usage,
   frame_too_large: exitCodes.usage,
   internal: exitCodes.internal,
 };

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { StartupError } from '../lock/startup-error.js';
 import { version } from '../version.js';
+import { addAskCommands } from './ask-commands.js';
 import { describeFailure } from './describe-failure.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { addModelCommands } from './models/model-commands.js';
@@ -124,6 +125,7 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
     },
   );
 
+  addAskCommands(program, finish);
   addPlaneCommands(program, finish);
   return program;
 }
