@@ -18,8 +18,8 @@ const rpc = require('vscode-jsonrpc/node');
  * around the cursor, and cancels that at the next key. The engine is the mock that knows what most of the text will be,
  * at a fixed time a token; the embedded model then gives the time that is added to a real engine's own.
  *
- * The person who types takes a suggestion when it says what was going to be typed, for 12 characters or more, and has
- * been there for 200 ms. traces/make-typing-trace.mjs says where the keystrokes come from.
+ * The person who types takes a suggestion, or the first lines of it, when it says what was going to be typed, for 12
+ * characters or more, and has been there for 200 ms. traces/make-typing-trace.mjs says where the keystrokes come from.
  */
 
 /** Characters that a suggestion must save, and how long it must have been there to be noticed, in milliseconds. */
@@ -212,13 +212,8 @@ async function replay(connection, trace, ask, tally) {
     const rest = meant.some(([one]) => one === '\b')
       ? untilMistake(meant)
       : meant.map(([one]) => one).join('');
-    const left = shown === undefined ? '' : remaining(shown, document.before);
-    if (
-      shown !== undefined &&
-      left.length >= worthTaking &&
-      rest.startsWith(left) &&
-      performance.now() - shown.at >= noticedMs
-    ) {
+    const left = shown === undefined ? '' : takeable(remaining(shown, document.before), rest);
+    if (shown !== undefined && left.length >= worthTaking && performance.now() - shown.at >= noticedMs) {
       document.type(left);
       tally.taken += 1;
       tally.saved += left.length;
@@ -241,6 +236,13 @@ function remaining(/** @type {{ before: string, text: string }} */ shown, /** @t
   if (!now.startsWith(shown.before)) return '';
   const typed = now.slice(shown.before.length);
   return shown.text.startsWith(typed) ? shown.text.slice(typed.length) : '';
+}
+
+/** As many whole lines of a suggestion as say what is meant. */
+function takeable(/** @type {string} */ left, /** @type {string} */ rest) {
+  let text = left;
+  while (text !== '' && !rest.startsWith(text)) text = text.slice(0, Math.max(0, text.lastIndexOf('\n')));
+  return text;
 }
 
 /** What is typed up to the next mistake. @param {[string, number][]} keys */

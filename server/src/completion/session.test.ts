@@ -39,7 +39,7 @@ describe('a trigger', () => {
       class: 'interactive',
       temperature: 0,
     });
-    expect(daemon.generations[0]?.caller).toEqual({ name: 'ghost text', client: 'peer' });
+    expect(daemon.generations[0]?.caller).toMatchObject({ name: 'ghost text', client: 'peer' });
   });
 
   it('waits until the hands have paused, and is dropped when they have not', async () => {
@@ -154,6 +154,38 @@ describe('a running stream', () => {
     expect(daemon.generations[0]?.signal.aborted).toBe(false);
     await vi.advanceTimersByTimeAsync(300);
     expect(daemon.generations[0]?.signal.aborted).toBe(true);
+  });
+
+  it('that takes long is shown as far as its lines are whole, and goes on for what is typed along them', async () => {
+    const typist = new Typist(session, 'function run() {\n  ▌\n}\n');
+    const first = typist.ask();
+    await pauseOver();
+    const [stream] = daemon.generations;
+    stream?.give('one();\n  two();\n  thr');
+    await vi.advanceTimersByTimeAsync(700);
+    expect(await first).toMatchObject({
+      texts: ['one();\n  two();'],
+      outcome: { kind: 'shown', source: 'engine' },
+    });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(stream?.signal.aborted).toBe(false);
+    stream?.give('ee();');
+    stream?.end();
+    await vi.advanceTimersByTimeAsync(1);
+    typist.type('one();\n  two();');
+    expect((await typist.ask()).texts).toEqual(['\n  three();']);
+    expect(daemon.generations.filter(({ request }) => request.class === 'interactive')).toHaveLength(1);
+  });
+
+  it('of which no line is whole yet is waited for', async () => {
+    const typist = new Typist(session, 'function run() {\n  ▌\n}\n');
+    const first = typist.ask();
+    await pauseOver();
+    daemon.generations[0]?.give('one(');
+    await vi.advanceTimersByTimeAsync(1500);
+    daemon.generations[0]?.give(');\n  t');
+    await vi.advanceTimersByTimeAsync(700);
+    expect((await first).texts).toEqual(['one();']);
   });
 
   it('gives way to a newer trigger elsewhere in the document, in the daemon as well', async () => {

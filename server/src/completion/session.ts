@@ -68,6 +68,8 @@ interface Ahead {
 
 /** How long a generation goes on that nobody waits for: the next keystroke may want it. */
 const graceMs = 250;
+/** How long to wait for the end of a stream before its whole lines are shown. */
+const patienceMs = 600;
 /** How long a suggestion must have been shown before what follows it is prepared. */
 const aheadAfterMs = 120;
 /** Alternatives of a suggestion that was asked for by name. */
@@ -214,7 +216,10 @@ export function createCompletionSession(
     return [...new Set([...texts, ...(await Promise.all(more)).flat()])];
   }
 
-  /** Waits for a stream on behalf of a trigger that may have come while it ran. */
+  /**
+   * Waits for a stream on behalf of a trigger that may have come while it ran. Where it takes long, the lines that are
+   * whole by then are the answer, and the stream goes on for when they have been typed or taken.
+   */
   async function follow(
     stream: EngineStream,
     place: Place,
@@ -222,13 +227,44 @@ export function createCompletionSession(
     signal: AbortSignal,
   ): Promise<Reached> {
     const leave = stream.join();
-    const end = await Promise.race([stream.ended, abortOf(signal)]);
-    leave();
-    if (end === 'aborted') return none('typing');
-    if (end.kind === 'failed') return none(end.code);
-    if (end.kind === 'cancelled') return none('superseded');
+    const settled = Promise.race([stream.ended, abortOf(signal)]);
+    for (;;) {
+      const end = await within(patienceMs, settled);
+      if (end === 'late') {
+        const early = linesSoFar(stream, place);
+        if (early === undefined) continue;
+        void stream.ended.then(leave);
+        return { kind: 'texts', texts: [early], source };
+      }
+      leave();
+      if (end === 'aborted') return none('typing');
+      if (end.kind === 'failed') return none(end.code);
+      if (end.kind === 'cancelled') return none('superseded');
+      const found = cache.find(place);
+      return found === undefined ? none('superseded') : { ...fromCache(found), ...sourceOf(found, source) };
+    }
+  }
+
+  /** What `promise` comes to, or `late` where it takes longer than `ms`. */
+  async function within<T>(ms: number, promise: Promise<T>): Promise<T | 'late'> {
+    const done = new AbortController();
+    try {
+      return await Promise.race([promise, pause(ms, done.signal).then(() => 'late' as const)]);
+    } finally {
+      done.abort();
+    }
+  }
+
+  /** What can be shown of a stream that is not at its end: its whole lines. */
+  function linesSoFar(stream: EngineStream, place: Place): string | undefined {
+    const text = stream.text();
+    const whole = text.slice(0, Math.max(0, text.lastIndexOf('\n')));
+    const suggestion = settle(whole, stream.place, stream.shape);
+    if (suggestion.kind === 'none' || !stream.isRunning()) return undefined;
+    // Until the end of the stream puts the whole in its place.
+    cache.put(stream.place, suggestion, stream.ahead);
     const found = cache.find(place);
-    return found === undefined ? none('superseded') : { ...fromCache(found), ...sourceOf(found, source) };
+    return found?.suggestion.kind === 'texts' ? found.suggestion.texts[0] : undefined;
   }
 
   function fitting(place: Place): EngineStream | undefined {
