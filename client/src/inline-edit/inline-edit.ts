@@ -96,7 +96,7 @@ export function inlineEdits(sidecar: Sidecar, context: ExtensionContext): Inline
     close();
     const session = begin(editor, given?.range ?? editor.selection);
     if (given?.instruction !== undefined) await session.write(given.instruction);
-    else await focusBox(editor, session);
+    else showEnd(editor, session);
   };
 
   const submit = async (reply: unknown): Promise<void> => {
@@ -147,12 +147,11 @@ function makeTools(context: ExtensionContext, session: () => EditSession | undef
   return { boxes, decorations, lensesChanged, dispose: () => void all.dispose() };
 }
 
-/** Puts the keyboard into the box, which VS Code offers only for the line of the cursor. */
-async function focusBox(editor: TextEditor, { region }: EditSession): Promise<void> {
+/** Puts the cursor where the box hangs: VS Code's *Focus Comment on Current Line* then leads into it. */
+function showEnd(editor: TextEditor, { region }: EditSession): void {
   const { start, lines } = region.region();
   const last = editor.document.lineAt(Math.min(editor.document.lineCount - 1, start + lines.length - 1));
   editor.selection = new Selection(new Position(start, 0), last.range.end);
-  await commands.executeCommand('workbench.action.focusCommentOnCurrentLine');
 }
 
 /** A line of actions above the edit, and one above each of its changes. */
