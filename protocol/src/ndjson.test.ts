@@ -32,7 +32,7 @@ describe('the decoder', () => {
           kind: 'value',
           value: JSON.parse(JSON.stringify(frame)) as unknown,
         }));
-        expect(decode(cut(bytes, where)).map(parseLine)).toEqual(expected);
+        expect(decode(cut(bytes, where)).map((line) => parseLine(line))).toEqual(expected);
       }),
     );
   });
@@ -41,7 +41,7 @@ describe('the decoder', () => {
     const frame = { id: 'é', messages: [{ role: 'user', content: 'a€b😀\u2028\n"\\' }] };
     const bytes = encodeFrameBytes(frame);
     for (let place = 0; place <= bytes.length; place += 1) {
-      expect(decode(cut(bytes, [place])).map(parseLine)).toEqual([{ kind: 'value', value: frame }]);
+      expect(decode(cut(bytes, [place])).map((line) => parseLine(line))).toEqual([{ kind: 'value', value: frame }]);
     }
   });
 
@@ -84,7 +84,7 @@ describe('the decoder', () => {
 
   test('row 2: a line of exactly the cap passes, one byte more is too large', () => {
     const line = '{"a":"12345"}';
-    expect(decode([utf8Bytes(`${line}\n`)], line.length).map(parseLine)).toEqual([
+    expect(decode([utf8Bytes(`${line}\n`)], line.length).map((line) => parseLine(line))).toEqual([
       { kind: 'value', value: { a: '12345' } },
     ]);
     expect(decode([utf8Bytes(`${line} \n`)], line.length)).toEqual([{ kind: 'too_large' }]);
