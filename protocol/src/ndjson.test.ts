@@ -41,7 +41,9 @@ describe('the decoder', () => {
     const frame = { id: 'é', messages: [{ role: 'user', content: 'a€b😀\u2028\n"\\' }] };
     const bytes = encodeFrameBytes(frame);
     for (let place = 0; place <= bytes.length; place += 1) {
-      expect(decode(cut(bytes, [place])).map((line) => parseLine(line))).toEqual([{ kind: 'value', value: frame }]);
+      expect(decode(cut(bytes, [place])).map((line) => parseLine(line))).toEqual([
+        { kind: 'value', value: frame },
+      ]);
     }
   });
 
