@@ -5,6 +5,7 @@ import process from 'node:process';
 /** @type {Record<string, () => Promise<(args: string[]) => Promise<void>>>} */
 const benches = {
   core: async () => (await import('./core.mjs')).core,
+  router: async () => (await import('./router.mjs')).router,
   'ghost-text': async () => (await import('./ghost-text.mjs')).ghostText,
 };
 
