@@ -5,3 +5,4 @@ export * from './mutual-proof.js';
 export * from './resending.js';
 export * from './socket-transport.js';
 export * from './watch-admin.js';
+export * from './watch-status.js';

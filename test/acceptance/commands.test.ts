@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type Exit, hearthScope, type HearthProcess, type Home } from '../support/daemon.js';
-import { isObject } from '../support/raw-client.js';
+import { askOnce, isObject, say } from '../support/raw-client.js';
 import { health, RpcPeer } from '../support/rpc-peer.js';
 
 describe('the commands that look after a daemon', () => {
@@ -74,6 +74,21 @@ describe('the commands that look after a daemon', () => {
     const daemon = await hearth.serve({ mock: { pre_stream_error: 'internal' } });
     await at(daemon.home, 'generate', 'hi');
     expect((await at(daemon.home, 'doctor')).stdout).toContain('request_error_pre_stream');
+  });
+
+  test('hearth status --watch tells of work as it comes and goes', async () => {
+    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b', 'c'], token_delay_ms: 300 } });
+    const watch = hearth.run(['status', '--watch', '--runtime-dir', daemon.home.runtimeDir], {
+      home: daemon.home,
+    });
+    await watch.printed('permits 0 of 1 in use');
+    // It subscribes after that; a request that is long enough is seen in any case.
+    await daemon.log.waitFor({ msg: 'connection_accepted' }, { count: 2 });
+    await askOnce(daemon.home.inferenceSocket, say('one'));
+    await watch.printed('1 of 1 running');
+    await watch.printed('0 of 1 running');
+    await daemon.stop();
+    expect((await watch.end()).code).toBe(0);
   });
 
   test('hearth watch follows the daemon to its end', async () => {

@@ -6,6 +6,7 @@ import process from 'node:process';
 const benches = {
   core: async () => (await import('./core.mjs')).core,
   router: async () => (await import('./router.mjs')).router,
+  events: async () => (await import('./events.mjs')).events,
   'ghost-text': async () => (await import('./ghost-text.mjs')).ghostText,
 };
 

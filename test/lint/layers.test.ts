@@ -116,6 +116,9 @@ describe('given a package or host interface that one folder owns, when another u
     expect(await layerErrors('client/src/planted.ts', source)).toEqual(only);
     expect(await layerErrors('protocol/node/planted.ts', source)).toEqual(only);
     expect(await layerErrors('server/src/models/pull/planted.ts', source)).toEqual([]);
+    expect(await layerErrors('server/src/events/post/planted.ts', source)).toEqual([]);
+    expect(await layerErrors('server/src/events/planted.ts', source)).toEqual(only);
+    expect(await layerErrors('server/src/channels/planted.ts', source)).toEqual(only);
   });
 
   test('a server of HTTP is no outbound connection', async () => {

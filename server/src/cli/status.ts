@@ -1,5 +1,5 @@
-import type { AdminFrame } from '@hearth/protocol';
-import { ConnectError, watchAdmin } from '@hearth/protocol/node';
+import type { AdminFrame, StatusBody } from '@hearth/protocol';
+import { ConnectError, watchAdmin, watchStatus } from '@hearth/protocol/node';
 import type { RuntimePaths } from '../lock/runtime-directory.js';
 import { NotReadyError } from '../router/ready-gate.js';
 import { describeProgress } from './daemon-progress.js';
@@ -23,12 +23,16 @@ export async function status(flags: StatusFlags): Promise<ExitCode> {
   const silence = new AbortController();
   const late = setTimeout(() => silence.abort(), silenceMs);
   const signal = AbortSignal.any([interrupted, silence.signal]);
+  const ended = new AbortController();
+  let following: Promise<void> | undefined;
   try {
     for await (const frame of watchAdmin(paths.admin, { signal, timeoutMs: 0 })) {
       clearTimeout(late);
       last = frame.status;
       if (flags.json === true) process.stdout.write(`${JSON.stringify(frame)}\n`);
       else await show(frame, paths);
+      if (flags.watch === true && flags.json !== true && frame.status === 'ready')
+        following ??= follow(paths, AbortSignal.any([interrupted, ended.signal]));
       // Capabilities come first; the state that follows them is the last of the snapshot (row 50).
       if (flags.watch !== true && frame.status !== 'capabilities') break;
     }
@@ -38,10 +42,38 @@ export async function status(flags: StatusFlags): Promise<ExitCode> {
     return exitCodes.notReady;
   } finally {
     clearTimeout(late);
+    ended.abort();
+    await following;
   }
   if (silence.signal.aborted) throw new NotReadyError(silentText);
   if (flags.watch === true) return interrupted.aborted ? exitCodes.interrupted : exitCodes.ok;
   return last === 'ready' ? exitCodes.ok : exitCodes.notReady;
+}
+
+/** Says how busy the daemon is, whenever that changes; the admin socket tells the rest. */
+async function follow(paths: RuntimePaths, signal: AbortSignal): Promise<void> {
+  let last: string | undefined;
+  try {
+    for await (const body of watchStatus(paths.inference, signal)) {
+      const text = describeLoad(body);
+      // How it is at the start was shown in full.
+      if (last !== undefined && text !== last) process.stdout.write(`${text}\n`);
+      last = text;
+    }
+  } catch (error) {
+    // It has gone meanwhile, which the admin socket tells.
+    if (!(error instanceof ConnectError) && !signal.aborted) throw error;
+  }
+}
+
+function describeLoad({ state, backends, admission }: StatusBody): string {
+  const broken = backends.filter((one) => one.state !== 'ready' || one.breaker !== 'closed');
+  return [
+    state,
+    `${String(admission.permits_in_use)} of ${String(admission.active_permits)} running`,
+    `${String(admission.queued)} waiting`,
+    ...broken.map((one) => `${one.name}: ${one.state}, breaker ${one.breaker.replace('_', ' ')}`),
+  ].join(' · ');
 }
 
 async function show(frame: AdminFrame, paths: RuntimePaths): Promise<void> {
