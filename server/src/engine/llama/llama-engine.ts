@@ -13,6 +13,7 @@ import type { EmbedInput, Embeddings, EngineCapabilities, Rendered, Scores } fro
 import { cannot, EngineFailure } from '../engine.js';
 import type { Engine, EngineChunk, EngineEvents } from '../engine.js';
 import {
+  type Restart,
   RestartPolicy,
   type RestartOptions,
   defaultRestartOptions,
@@ -109,6 +110,8 @@ interface Incarnation {
   readonly file: TrustedFile;
   readonly pending: Map<number, ReplyQueue<Reply>>;
   hung: boolean;
+  /** It hung in a step that sampled with a client's grammar: that says nothing of the engine. */
+  byGrammar: boolean;
   /** When it became ready, in milliseconds of a monotonic clock. */
   readyAt: number | undefined;
   /** Why the model cannot be served, said by the worker itself. */
@@ -429,6 +432,7 @@ export class LlamaEngine implements Engine {
       file,
       pending: new Map(),
       hung: false,
+      byGrammar: false,
       readyAt: undefined,
       fatal: undefined,
     };
@@ -474,7 +478,10 @@ export class LlamaEngine implements Engine {
         void this.#loaded(incarnation, message.info, facts);
         return;
       case 'pong':
-        if (message.stepMs > longestStepOf[message.grammars]) this.#killHung(incarnation);
+        if (message.stepMs > longestStepOf[message.grammars]) {
+          incarnation.byGrammar = message.grammars !== 'none';
+          this.#killHung(incarnation);
+        }
         return;
       case 'fatal':
         incarnation.fatal = new HearthError(message.code, message.message);
@@ -556,7 +563,9 @@ export class LlamaEngine implements Engine {
       return;
     }
     const readyMs = readyAt === undefined ? 0 : performance.now() - readyAt;
-    const restart = this.#policy.afterDeath(readyMs);
+    const afterDeath = this.#policy.afterDeath(readyMs);
+    // What a client asked for costs the others a start, but never the engine.
+    const restart = incarnation.byGrammar ? this.#afterGrammar() : afterDeath;
     if (restart === undefined) {
       const code: ErrorCode = death.kind === 'hung' ? 'engine_hung' : 'engine_crashed';
       this.#fail(
@@ -570,6 +579,13 @@ export class LlamaEngine implements Engine {
     this.#restartTimer = setTimeout(() => {
       this.#loading = this.#load();
     }, delayMs);
+  }
+
+  /** The first step of a fresh policy, and the policy as it was. */
+  #afterGrammar(): Restart | undefined {
+    const fresh = new RestartPolicy({ ...defaultRestartOptions, ...this.#options.restart });
+    const first = fresh.afterDeath(0);
+    return first === undefined ? undefined : { ...first, next: this.#policy };
   }
 
   #requireReady(): Incarnation {
