@@ -18,7 +18,10 @@ export async function addModel(
   name: string,
   options: TinyGgufOptions = {},
 ): Promise<void> {
-  const bytes = makeTinyGguf({ seed: name.length + name.charCodeAt(0), ...options });
+  const bytes = makeTinyGguf({
+    seed: [...name].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 100_000,
+    ...options,
+  });
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const file = path.join(await store.ensure('partial'), name);
   await fs.writeFile(file, bytes);
@@ -36,3 +39,4 @@ export async function addModel(
     addedAt: '2026-01-01T00:00:00.000Z',
   });
 }
+export { writeSyntheticModel } from '../../server/src/models/synthetic/synthetic-model.js';
