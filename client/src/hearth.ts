@@ -4,6 +4,7 @@ import { registerCommands } from './commands/commands.js';
 import { createGhostText, type GhostText } from './ghost-text/ghost-text.js';
 import { inlineEdits } from './inline-edit/inline-edit.js';
 import { provideLanguageModel } from './language-model/provider.js';
+import { modelCommands } from './models/model-commands.js';
 import { restartOnChange, sidecarArguments } from './settings.js';
 import { lazySession } from './sidecar/lazy-session.js';
 import { createSidecar } from './sidecar/sidecar.js';
@@ -54,7 +55,7 @@ export function createHearth(context: ExtensionContext): Hearth {
     ghostText.disposable,
     tellFailures(sidecar, () => log.show(true)),
     edits,
-    registerCommands(sidecar, log, edits.commands),
+    registerCommands(sidecar, log, { ...edits.commands, ...modelCommands(sidecar) }),
     provideLanguageModel(sidecar, log),
     restartOnChange(sidecar),
   );

@@ -4,6 +4,7 @@ import process from 'node:process';
 
 /** @type {Record<string, () => Promise<(args: string[]) => Promise<void>>>} */
 const benches = {
+  models: async () => (await import('./models.mjs')).models,
   core: async () => (await import('./core.mjs')).core,
   router: async () => (await import('./router.mjs')).router,
   events: async () => (await import('./events.mjs')).events,

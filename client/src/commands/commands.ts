@@ -119,6 +119,12 @@ const actions: readonly (QuickPickItem & { readonly command: string })[] = [
   },
   { command: 'hearth.continueFromCursor', label: '$(edit) Continue From Cursor' },
   { command: 'hearth.whyNoSuggestion', label: '$(question) Why No Suggestion?' },
+  {
+    command: 'hearth.addModel',
+    label: '$(cloud-download) Add Model…',
+    description: 'search, see what fits, fetch',
+  },
+  { command: 'hearth.switchModel', label: '$(arrow-swap) Switch Model…' },
   { command: 'hearth.showActivityLog', label: '$(pulse) Show Activity Log' },
   { command: 'hearth.showLog', label: '$(output) Show Log' },
   {

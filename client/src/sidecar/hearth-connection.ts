@@ -1,4 +1,9 @@
-import type { GenerateRequestMessage } from '@hearth/protocol';
+import type {
+  GenerateRequestMessage,
+  ModelsRequest,
+  PullModelRequest,
+  SwitchModelRequest,
+} from '@hearth/protocol';
 
 /** How a generation ended for who asked for it. Being cancelled is not a failure. */
 export type GenerateOutcome =
@@ -20,6 +25,20 @@ export interface HearthConnection {
   readonly countTokens: (texts: readonly string[]) => Promise<readonly number[]>;
   /** Whether there was such a stream. @throws HearthFailure */
   readonly cancelStream: (streamId: string) => Promise<boolean>;
+  /** The models that there are, and those that could be fetched. @throws HearthFailure */
+  readonly listModels: () => Promise<ModelsRequest.Result>;
+  /** Fetches a model; undefined: cancelled, and what has come is kept. @throws HearthFailure */
+  readonly pullModel: (
+    source: string,
+    onProgress: (progress: PullModelRequest.Progress) => void,
+    signal: AbortSignal,
+  ) => Promise<PullModelRequest.Result | undefined>;
+  /** Loads a model and has it serve from then on. False: nobody waits for it any more. @throws HearthFailure */
+  readonly switchModel: (
+    name: string,
+    onProgress: (progress: SwitchModelRequest.Progress) => void,
+    signal: AbortSignal,
+  ) => Promise<boolean>;
 }
 
 /** A request that the sidecar could not serve, in words for a person. Holds no content. */

@@ -33,5 +33,8 @@ export function lazySession(start: () => Promise<SidecarSession>): SidecarSessio
     generate: (params, onText, signal) => running().generate(params, onText, signal),
     countTokens: (texts) => running().countTokens(texts),
     cancelStream: (streamId) => running().cancelStream(streamId),
+    listModels: () => running().listModels(),
+    pullModel: (source, onProgress, signal) => running().pullModel(source, onProgress, signal),
+    switchModel: (name, onProgress, signal) => running().switchModel(name, onProgress, signal),
   };
 }

@@ -6,8 +6,11 @@ import {
   GenerateRequestMessage,
   GhostTextTold,
   HealthChanged,
+  ModelsRequest,
+  PullModelRequest,
   StreamsChanged,
   SubscribeRequest,
+  SwitchModelRequest,
   type ActivityRecord,
   type GhostTextOutcome,
   type Health,
@@ -22,7 +25,9 @@ import {
   LSPErrorCodes,
   ResponseError,
   RevealOutputChannelOn,
+  type CancellationToken,
   type Middleware,
+  type ProgressType,
 } from 'vscode-languageclient/node';
 import {
   endChild,
@@ -203,7 +208,62 @@ function requests(client: LanguageClient): HearthConnection {
         throw toFailure(error);
       }
     },
+    ...modelRequests(client),
   };
+}
+
+function modelRequests(
+  client: LanguageClient,
+): Pick<HearthConnection, 'listModels' | 'pullModel' | 'switchModel'> {
+  return {
+    listModels: async () => {
+      try {
+        return await client.sendRequest(ModelsRequest.type);
+      } catch (error) {
+        throw toFailure(error);
+      }
+    },
+    pullModel: (source, onProgress, signal) =>
+      withProgress(client, PullModelRequest.progress, onProgress, signal, (progressToken, token) =>
+        client.sendRequest(PullModelRequest.type, { source, progressToken }, token),
+      ),
+    switchModel: async (name, onProgress, signal) => {
+      const switched = await withProgress(
+        client,
+        SwitchModelRequest.progress,
+        onProgress,
+        signal,
+        (progressToken, token) => client.sendRequest(SwitchModelRequest.type, { name, progressToken }, token),
+      );
+      return switched !== undefined;
+    },
+  };
+}
+
+/** A request that tells how far it is and can be cancelled. Undefined: it was. */
+async function withProgress<P, R>(
+  client: LanguageClient,
+  type: ProgressType<P>,
+  onProgress: (progress: P) => void,
+  signal: AbortSignal,
+  send: (progressToken: string, token: CancellationToken) => Promise<R>,
+): Promise<R | undefined> {
+  if (signal.aborted) return undefined;
+  const progressToken = `models-${(generations += 1)}`;
+  const progress = client.onProgress(type, progressToken, onProgress);
+  const cancellation = new CancellationTokenSource();
+  const abort = (): void => cancellation.cancel();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await send(progressToken, cancellation.token);
+  } catch (error) {
+    if (isCancelled(error)) return undefined;
+    throw toFailure(error);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    progress.dispose();
+    cancellation.dispose();
+  }
 }
 
 function isCancelled(error: unknown): boolean {

@@ -22,12 +22,14 @@ export interface MemoryEstimate {
 /** Keys and values are kept as half floats. */
 const keyValueBytes = 2;
 const floatBytes = 4;
+/** The mask of attention is of half floats too. */
+const maskBytes = 2;
 /** Tokens that one step takes at most. Default of llama.cpp, n_ubatch. */
 const microBatch = 512;
-/** Measured: Node with node-llama-cpp and llama.cpp's libraries, before any model. */
-const workerBytes = 96 * 1024 * 1024;
+/** Measured: Node with llama.cpp's libraries, before any model. node-llama-cpp, the driver for exceptions, takes 30 MiB more. */
+const workerBytes = 66 * 1024 * 1024;
 /** Measured: each entry of the vocabulary, in llama.cpp's tables and in those of the worker. */
-const tokenBytes = 700;
+const tokenBytes = 300;
 
 /**
  * Memory that the model takes once its whole context has been in use. For a model whose shape is not known, keys and
@@ -80,7 +82,7 @@ function computeOf(shape: ModelShape, vocabulary: number, { contextSize, sequenc
   const attention = shape.heads * (shape.keyLength + shape.valueLength);
   const activations = batch * (2 * shape.feedForward + 6 * shape.width + 2 * attention) * floatBytes;
   // The mask has a row for each token of the batch and a column for each of the context.
-  const mask = batch * contextSize * sequences * floatBytes;
+  const mask = batch * contextSize * sequences * maskBytes;
   const logits = (sequences + 1) * vocabulary * floatBytes;
   return activations + mask + logits;
 }

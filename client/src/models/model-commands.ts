@@ -1,0 +1,113 @@
+import { ProgressLocation, type QuickPickItem, window } from 'vscode';
+import type { Sidecar } from '../sidecar/sidecar.js';
+import { signalOf } from '../vscode-signal.js';
+import { catalogueItems, type ModelItem, showBytes, storeItems } from './model-items.js';
+
+/** The commands about models, by name. Errors are told by whoever registers them. */
+export function modelCommands(sidecar: Sidecar): Readonly<Record<string, () => Promise<void>>> {
+  return {
+    'hearth.addModel': () => addModel(sidecar),
+    'hearth.switchModel': () => switchModel(sidecar),
+  };
+}
+
+const otherSource: QuickPickItem & { readonly value: undefined } = {
+  label: '$(link) Another one…',
+  description: 'hf:owner/repository/file.gguf, or an https address',
+  alwaysShow: true,
+  value: undefined,
+};
+
+/** Lets one search the catalogue, fetches what is picked, and offers to switch to it. */
+async function addModel(sidecar: Sidecar): Promise<void> {
+  const { catalogue, freeBytes } = await sidecar.connection().listModels();
+  const items: readonly (QuickPickItem & { readonly value: string | undefined })[] = [
+    ...catalogueItems(catalogue, freeBytes),
+    otherSource,
+  ];
+  const picked = await window.showQuickPick(items, {
+    title: 'Hearth: Add Model',
+    placeHolder:
+      'Search by name or use. Models are fetched from Hugging Face; nothing else is sent anywhere.',
+    matchOnDescription: true,
+    matchOnDetail: true,
+  });
+  if (picked === undefined) return;
+  const source = picked.value ?? (await askSource());
+  if (source !== undefined) await pull(sidecar, source);
+}
+
+async function askSource(): Promise<string | undefined> {
+  const source = await window.showInputBox({
+    title: 'Hearth: Add Model',
+    prompt: 'hf:owner/repository/file.gguf, or the https address of a .gguf file',
+    ignoreFocusOut: true,
+  });
+  return source === undefined || source.trim() === '' ? undefined : source.trim();
+}
+
+async function pull(sidecar: Sidecar, source: string): Promise<void> {
+  const pulled = await window.withProgress(
+    { location: ProgressLocation.Notification, title: `Fetching ${source}`, cancellable: true },
+    async (progress, token) => {
+      let shown = 0;
+      return sidecar.connection().pullModel(
+        source,
+        ({ phase, doneBytes, totalBytes }) => {
+          const share = totalBytes === null || totalBytes === 0 ? undefined : (doneBytes / totalBytes) * 100;
+          const increment = phase === 'verify' || share === undefined ? 0 : Math.max(0, share - shown);
+          shown += increment;
+          const of = totalBytes === null ? '' : ` of ${showBytes(totalBytes)}`;
+          const message = phase === 'verify' ? 'checking what has come' : `${showBytes(doneBytes)}${of}`;
+          progress.report({ message, increment });
+        },
+        signalOf(token),
+      );
+    },
+  );
+  if (pulled === undefined) {
+    const choice = await window.showInformationMessage(
+      `Stopped fetching ${source}. What has come is kept.`,
+      'Go On',
+    );
+    if (choice === 'Go On') await pull(sidecar, source);
+    return;
+  }
+  const what = pulled.alreadyThere ? 'is there already' : `is there: ${showBytes(pulled.sizeBytes)}`;
+  const choice = await window.showInformationMessage(`${pulled.name} ${what}.`, 'Switch to It');
+  if (choice === 'Switch to It') await switchTo(sidecar, pulled.name);
+}
+
+/** Lets one pick a model of the store, which then serves whatever names none. */
+async function switchModel(sidecar: Sidecar): Promise<void> {
+  const { models } = await sidecar.connection().listModels();
+  const items: readonly (ModelItem | (QuickPickItem & { readonly value: undefined }))[] = [
+    ...storeItems(models),
+    { label: '$(cloud-download) Add Model…', alwaysShow: true, value: undefined },
+  ];
+  const picked = await window.showQuickPick(items, {
+    title: 'Hearth: Switch Model',
+    placeHolder: 'The model for ghost text, chat and commands, in every window',
+    matchOnDescription: true,
+  });
+  if (picked === undefined) return;
+  if (picked.value === undefined) await addModel(sidecar);
+  else await switchTo(sidecar, picked.value);
+}
+
+async function switchTo(sidecar: Sidecar, name: string): Promise<void> {
+  const switched = await window.withProgress(
+    { location: ProgressLocation.Notification, title: `Loading ${name}`, cancellable: true },
+    (progress, token) =>
+      sidecar.connection().switchModel(
+        name,
+        (step) => {
+          if (step.progress !== undefined) {
+            progress.report({ message: `${String(Math.round(step.progress * 100))} %` });
+          }
+        },
+        signalOf(token),
+      ),
+  );
+  if (switched) void window.showInformationMessage(`Hearth now uses ${name}.`);
+}

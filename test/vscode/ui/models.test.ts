@@ -1,0 +1,116 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ModelServer, writeSyntheticModel } from '../../support/model-store.js';
+import { openWorkbench, type Workbench } from '../harness/workbench.js';
+import { askHealth, readyEntry, runCommand } from './hearth-page.js';
+
+/** A person adds a model and switches to it, in a real VS Code, from a server on this machine. */
+
+let workbench: Workbench;
+let server: ModelServer;
+
+beforeAll(async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'hth-'));
+  const file = path.join(folder, 'model.gguf');
+  await writeSyntheticModel(file, {
+    width: 128,
+    layers: 2,
+    heads: 4,
+    keyValueHeads: 2,
+    feedForward: 256,
+    vocabulary: 4096,
+    contextLength: 512,
+  });
+  server = await ModelServer.start(readFileSync(file));
+  rmSync(folder, { recursive: true, force: true });
+  workbench = await openWorkbench({
+    files: { 'notes.md': '# Notes\n' },
+    env: { HF_ENDPOINT: server.origin },
+  });
+  await readyEntry(workbench.page).waitFor();
+});
+
+afterAll(async () => {
+  await workbench.stop();
+  await server.close();
+});
+
+describe('Add Model…', () => {
+  it('finds one in the catalogue, says whether it fits, fetches it, is cancelled, goes on, and switches', async () => {
+    const { page } = workbench;
+    // Each part begins and then nothing more comes, until the fetch is cancelled.
+    let stalls = true;
+    server.behaviour = ({ range, response }, { bytes, etag }) => {
+      const match = /^bytes=(\d+)-(\d+)$/u.exec(range ?? '');
+      if (!stalls || match === null || range === 'bytes=0-0') return false;
+      const [start, end] = [Number(match[1]), Number(match[2])];
+      response.writeHead(206, {
+        etag,
+        'content-range': `bytes ${String(start)}-${String(end)}/${String(bytes.length)}`,
+      });
+      response.write(bytes.subarray(start, start + 300_000));
+      return true;
+    };
+
+    await runCommand(page, 'Hearth: Add Model…');
+    const rows = page.locator('.quick-input-list .monaco-list-row');
+    await rows.filter({ hasText: 'Qwen2.5 Coder 0.5B' }).waitFor();
+    await page.keyboard.type('coder 0.5');
+    const row = rows.filter({ hasText: 'Qwen2.5 Coder 0.5B' }).first();
+    expect(await row.innerText()).toMatch(
+      /ghost text · 531 MB to fetch · .* of memory · (?:fits|does not fit)/u,
+    );
+    await workbench.shot('add-model');
+    await row.click();
+
+    const fetching = page
+      .locator('.notifications-toasts .notification-list-item')
+      .filter({ hasText: 'Fetching' });
+    await fetching.filter({ hasText: 'MB of' }).waitFor();
+    await workbench.shot('add-model-fetching');
+    await fetching.getByRole('button', { name: 'Cancel' }).click();
+    const stopped = page
+      .locator('.notifications-toasts .notification-list-item')
+      .filter({ hasText: 'Stopped fetching' });
+    await stopped.waitFor();
+    stalls = false;
+    const before = server.requests.length;
+    await stopped.getByRole('button', { name: 'Go On' }).click();
+
+    const there = page
+      .locator('.notifications-toasts .notification-list-item')
+      .filter({ hasText: 'is there' });
+    await there.waitFor();
+    // What had come was not fetched again.
+    expect(server.requests.slice(before).some(({ range }) => /^bytes=300000-/u.test(range ?? ''))).toBe(true);
+    await there.getByRole('button', { name: 'Switch to It' }).click();
+    await page
+      .locator('.notifications-toasts .notification-list-item')
+      .filter({ hasText: 'Hearth now uses qwen2.5-coder-0.5b' })
+      .waitFor();
+    await workbench.shot('add-model-switched');
+    const health = await askHealth(workbench.editor.runtimeDirectory);
+    expect(health.backends.map(({ name, state }) => `${name} ${state.kind}`)).toContain(
+      'qwen2.5-coder-0.5b ready',
+    );
+  });
+});
+
+describe('Switch Model…', () => {
+  it('lists what is there, the chosen one marked, and goes back', async () => {
+    const { page } = workbench;
+    await runCommand(page, 'Hearth: Switch Model…');
+    const rows = page.locator('.quick-input-list .monaco-list-row');
+    const first = rows.filter({ hasText: 'Qwen2.5 Coder 0.5B' }).first();
+    await first.waitFor();
+    expect(await first.innerText()).toContain('loaded');
+    await workbench.shot('switch-model');
+    await rows.filter({ hasText: 'Hearth Pilot' }).first().click();
+    await page
+      .locator('.notifications-toasts .notification-list-item')
+      .filter({ hasText: 'Hearth now uses hearth-pilot-v0' })
+      .waitFor();
+  });
+});
