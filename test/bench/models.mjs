@@ -176,7 +176,7 @@ async function pattern(place, name, room, order, everyMs, lengths = [10]) {
       }),
     );
     const log = readFileSync(path.join(place.root, 'log/hearth.ndjson'), 'utf8');
-    const mine = log.split('\n').filter((line) => line.includes('"model_loaded"'));
+    const mine = log.split('\n').filter((line) => /"model_loaded".*"model":"[abc]"/.test(line));
     const loads = mine.length - loadsBefore;
     loadsBefore = mine.length;
     say(`| ${name} | ${room} | ${order.length} | ${loads} | ${(Math.max(...waits) / 1000).toFixed(1)} s |`);

@@ -19,7 +19,7 @@ export async function addModel(
   options: TinyGgufOptions = {},
 ): Promise<void> {
   const bytes = makeTinyGguf({
-    seed: [...name].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 100_000,
+    seed: Array.from(name).reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 100_000,
     ...options,
   });
   const sha256 = createHash('sha256').update(bytes).digest('hex');
