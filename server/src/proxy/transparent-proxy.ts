@@ -5,8 +5,7 @@ import { readBody } from '../http/read-body.js';
 import { sendJson } from '../http/serve-http.js';
 import { splitTarget } from '../http/routes.js';
 import type { Upstream } from '../upstream/upstream.js';
-import { upstreamErrorOf } from '../upstream/upstream-error.js';
-import { gatewayError, passBack, sendOn, whileConnected } from './relay.js';
+import { gatewayError, passOn } from './relay.js';
 
 export interface TransparentProxyOptions {
   readonly upstream: Upstream;
@@ -39,20 +38,13 @@ export function transparentProxy(options: TransparentProxyOptions): HttpHandler 
       throw new HttpError(404, 'There is nothing here.');
     refuseSimpleTypes(request);
     const body = await readBody(request, response, bodyLimit);
-    const signal = whileConnected(response);
-    try {
-      const answer = await sendOn(request, {
-        upstream,
-        url,
-        body,
-        signal,
-        headersMs: timeoutMs,
-        idleMs: timeoutMs,
-      });
-      await passBack(answer, response);
-    } catch (error) {
-      const failure = upstreamErrorOf(error);
-      if (failure.kind !== 'cancelled') throw gatewayError(failure);
-    }
+    const passed = await passOn(request, response, {
+      upstream,
+      url,
+      body,
+      headersMs: timeoutMs,
+      idleMs: timeoutMs,
+    });
+    if (passed.kind === 'failed' && passed.error.kind !== 'cancelled') throw gatewayError(passed.error);
   };
 }

@@ -6,11 +6,10 @@ import { readBody } from '../http/read-body.js';
 import { findRoute, type HttpRoute } from '../http/routes.js';
 import { type HttpServer, sendJson, serveHttp } from '../http/serve-http.js';
 import type { TcpAddress } from '../lock/bind-tcp.js';
-import { gatewayError, passBack, type RelayEnd, sendOn, whileConnected } from '../proxy/relay.js';
+import { gatewayError, passOn, type Passed, type RelayEnd } from '../proxy/relay.js';
 import { type ListedService, RegistryClient } from '../registry/registry-client.js';
-import { Upstream, type UpstreamResponse } from '../upstream/upstream.js';
-import type { UpstreamError } from '../upstream/upstream-error.js';
-import { type UpstreamFailure, upstreamErrorOf } from '../upstream/upstream-error.js';
+import { Upstream } from '../upstream/upstream.js';
+import type { UpstreamError, UpstreamFailure } from '../upstream/upstream-error.js';
 import { type Balance, type Choice, Chooser, type Wanted } from './choose.js';
 import { type CircuitPolicy, defaultCircuitPolicy, onEnd, onPass, type Outcome } from './circuit.js';
 import { followRegistry } from './discovery.js';
@@ -267,7 +266,6 @@ export class ServiceRouter {
 
   async #route(request: IncomingMessage, response: ServerResponse, body: Buffer): Promise<void> {
     const facts = request.method === 'POST' ? peekRequest(body) : undefined;
-    const signal = whileConnected(response);
     const tried = new Set<string>();
     const wanted = this.#wanted(request, body, facts, tried);
     let failure: UpstreamError | undefined;
@@ -278,25 +276,23 @@ export class ServiceRouter {
       if (choice === undefined) break;
       if (attempt > 1) this.#retries += 1;
       const claim = this.#claim(choice.service);
-      let answer: UpstreamResponse;
       const since = performance.now();
-      try {
-        answer = await this.#ask(request, choice.service, body, signal);
-      } catch (error) {
-        failure = upstreamErrorOf(error);
-        claim.end(outcomeOf(failure.kind));
-        if (failure.kind === 'cancelled') return;
-        tried.add(choice.service.name);
-        // Only what cannot have been worked on twice is tried again (trap 19).
-        if (failure.kind === 'headers_timeout') break;
-        continue;
+      const passed = await this.#passOn(request, response, choice.service, body, () => {
+        choice.service.responseTime = smooth(choice.service.responseTime, (performance.now() - since) / 1000);
+        this.#chooser.served(choice);
+        this.#count(choice);
+        return [decisionHeader, describeChoice(choice, attempt)];
+      });
+      if (passed.kind === 'answered') {
+        claim.end(relayOutcome(passed.end, passed.status));
+        return;
       }
-      choice.service.responseTime = smooth(choice.service.responseTime, (performance.now() - since) / 1000);
-      this.#chooser.served(choice);
-      this.#count(choice);
-      const end = await passBack(answer, response, [decisionHeader, describeChoice(choice, attempt)]);
-      claim.end(relayOutcome(end, answer.status));
-      return;
+      failure = passed.error;
+      claim.end(outcomeOf(failure.kind));
+      if (failure.kind === 'cancelled') return;
+      tried.add(choice.service.name);
+      // Only what cannot have been worked on twice is tried again (trap 19).
+      if (failure.kind === 'headers_timeout') break;
     }
     throw failure === undefined ? nobody(facts?.model) : gatewayError(failure);
   }
@@ -342,16 +338,22 @@ export class ServiceRouter {
     };
   }
 
-  #ask(
+  #passOn(
     request: IncomingMessage,
+    response: ServerResponse,
     { url }: RoutedService,
     body: Buffer,
-    signal: AbortSignal,
-  ): Promise<UpstreamResponse> {
+    onHead: () => readonly string[],
+  ): Promise<Passed> {
     const upstream = this.#upstream;
     // The token is the router's own; a client's key for the service goes through where there is none.
     const dropped = this.#options.token === undefined ? undefined : ownToken;
-    return sendOn(request, { upstream, url, body, signal, ...(dropped === undefined ? {} : { dropped }) });
+    return passOn(
+      request,
+      response,
+      { upstream, url, body, ...(dropped === undefined ? {} : { dropped }) },
+      onHead,
+    );
   }
 
   /** Whose session a request belongs to. Keys of different models are different sessions. */

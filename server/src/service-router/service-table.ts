@@ -15,6 +15,8 @@ export interface TableChange {
 /** The services that a router may choose from: those of a file for ever, those of a registry while it lists them (row 128). */
 export class ServiceTable {
   readonly #services = new Map<string, RoutedService>();
+  /** The list in order, until somebody comes or goes: it is read with every request. */
+  #sorted: readonly RoutedService[] | undefined;
 
   constructor(fixed: readonly ListedService[] = []) {
     for (const one of fixed.slice(0, mostRouted)) this.#services.set(one.name, newService(one, true));
@@ -22,7 +24,10 @@ export class ServiceTable {
 
   /** In order of their names, so that nothing depends on who came first. */
   list(): readonly RoutedService[] {
-    return [...this.#services.values()].toSorted((left, right) => (left.name < right.name ? -1 : 1));
+    this.#sorted ??= [...this.#services.values()].toSorted((left, right) =>
+      left.name < right.name ? -1 : 1,
+    );
+    return this.#sorted;
   }
 
   get(name: string): RoutedService | undefined {
@@ -42,6 +47,7 @@ export class ServiceTable {
         if (this.#services.size >= mostRouted) continue;
         const service = newService(one, false);
         this.#services.set(one.name, service);
+        this.#sorted = undefined;
         arrived.push(service);
         continue;
       }
@@ -64,6 +70,7 @@ export class ServiceTable {
       ({ missingSince }) => missingSince !== undefined && now - missingSince >= graceMs,
     );
     for (const { name } of gone) this.#services.delete(name);
+    if (gone.length > 0) this.#sorted = undefined;
     return gone;
   }
 }

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { Agent } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import { isCancel, UpstreamError, upstreamErrorOf } from './upstream-error.js';
 
 /** How long to wait for another server, at each stage. Milliseconds. */
@@ -44,6 +44,17 @@ export interface UpstreamResponse {
   readonly body: Readable;
 }
 
+/** Where an answer goes piece by piece. Nothing is called after `end` or `fail`. */
+export interface AnswerSink {
+  /** Name and value by turns, as they came. */
+  head(status: number, headers: readonly string[]): void;
+  /** False: no more until what {@link whenReady} was given is called. */
+  data(chunk: Buffer): boolean;
+  whenReady(resume: () => void): void;
+  end(): void;
+  fail(error: UpstreamError): void;
+}
+
 /**
  * Connections to other HTTP servers, kept and used again. Nothing is followed, retried, decompressed or cached: one
  * request is one attempt, and bytes go through as they are.
@@ -86,6 +97,59 @@ export class Upstream {
       if (isCancel(error, signal)) throw new UpstreamError('cancelled', { cause: error });
       throw upstreamErrorOf(error);
     }
+  }
+
+  /**
+   * Asks, and hands the answer on piece by piece as it comes, without a stream in between. Ends with exactly one of
+   * {@link AnswerSink.end} and {@link AnswerSink.fail}.
+   *
+   * @returns What cancels it, and closes the connection.
+   */
+  pass(request: UpstreamRequest, sink: AnswerSink): () => void {
+    const { body } = request;
+    let controller: Dispatcher.DispatchController | undefined;
+    let state: 'running' | 'cancelled' | 'over' = 'running';
+    const fail = (error: unknown): void => {
+      if (state === 'over') return;
+      const failure = state === 'cancelled' ? new UpstreamError('cancelled') : upstreamErrorOf(error);
+      state = 'over';
+      sink.fail(failure);
+    };
+    const options = {
+      method: request.method as 'GET',
+      origin: request.origin,
+      path: request.path,
+      headers: [...request.headers],
+      headersTimeout: request.headersMs ?? this.#timeouts.headersMs,
+      bodyTimeout: request.idleMs ?? this.#timeouts.idleMs,
+      ...(body === undefined ? {} : { body }),
+    };
+    this.#agent.dispatch(options, {
+      onRequestStart: (started) => {
+        controller = started;
+        if (state === 'cancelled') started.abort(new UpstreamError('cancelled'));
+      },
+      onResponseStart: ({ rawHeaders: raw }, status) => {
+        // 1xx: the answer is still to come.
+        if (status >= 200) sink.head(status, rawHeaders(raw));
+      },
+      onResponseData: (flow, chunk) => {
+        if (sink.data(chunk)) return;
+        flow.pause();
+        sink.whenReady(() => flow.resume());
+      },
+      onResponseEnd: () => {
+        if (state === 'over') return;
+        state = 'over';
+        sink.end();
+      },
+      onResponseError: (_controller, error) => fail(error),
+    });
+    return () => {
+      if (state !== 'running') return;
+      state = 'cancelled';
+      controller?.abort(new UpstreamError('cancelled'));
+    };
   }
 
   /** Ends every connection, and what runs on them. */
