@@ -35,6 +35,7 @@ import type {
   TypedResult,
 } from './daemon-api.js';
 import { serveAdmin } from './endpoints/admin/admin-endpoint.js';
+import type { MetricsText } from './endpoints/http/exchange.js';
 import { openGateway } from './endpoints/http/open-gateway.js';
 import { serveInference } from './endpoints/ndjson/inference-connection.js';
 import { type RpcConnection, serveRpc } from './endpoints/rpc/serve-rpc.js';
@@ -413,6 +414,13 @@ export class Daemon implements DaemonApi {
     this.#keep(server);
   }
 
+  /** The metrics as they are now; undefined where none are kept. */
+  get #metricsText(): MetricsText | undefined {
+    const { metrics } = this.#observed;
+    if (metrics === undefined) return undefined;
+    return async () => ({ text: await metrics.text(), contentType: metrics.contentType });
+  }
+
   #unmetConditions(): readonly string[] {
     const { state, backends } = this.health();
     if (state === 'draining') return ['draining'];
@@ -506,6 +514,7 @@ export class Daemon implements DaemonApi {
       connections: config.limits.connections,
       graceMs: config.drain_timeout_secs * 1000 + goodbyeMs,
       record: this.#record,
+      metrics: this.#metricsText,
       onExchange: (done) => this.#connections.adopt('inference', { done }),
     });
     this.#gateway = gateway.described;

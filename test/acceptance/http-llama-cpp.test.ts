@@ -62,11 +62,22 @@ describe("llama.cpp's routes", () => {
     }
   });
 
+  test('metrics, where they are kept, tell of what came by HTTP', async () => {
+    const gateway = await serveGateway(hearth, { args: ['--metrics-port', '0'] });
+    await (await ask(gateway, '/completion', { prompt: 'secret-word' })).text();
+    const metrics = await ask(gateway, '/metrics');
+    expect(metrics.headers.get('content-type')).toContain('text/plain');
+    const text = await metrics.text();
+    expect(text).toContain('/completion');
+    expect(text).not.toContain('secret-word');
+  });
+
   test('health needs no token and says nothing else; properties do', async () => {
     const gateway = await serveGateway(hearth, { args: ['--active-permits', '3'] });
     const health = await fetch(`${gateway.url}/health`);
     expect([health.status, await health.text()]).toEqual([200, '{"status":"ok"}']);
     expect((await fetch(`${gateway.url}/props`)).status).toBe(401);
+    expect((await ask(gateway, '/metrics')).status).toBe(404);
     expect(await (await ask(gateway, '/props')).json()).toMatchObject({
       total_slots: 3,
       model_alias: 'mock',

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
+import { overhead } from './gateway.mjs';
 import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, say } from './processes.mjs';
 
 /**
@@ -30,6 +31,7 @@ const benches = {
   handover,
   drain,
   idle,
+  overhead: added,
 };
 
 /** Twenty sidecars at once: one holder, all served. @param {Extent} extent */
@@ -442,6 +444,12 @@ async function idle({ full }) {
     }
     return figures;
   });
+}
+
+/** What the daemon adds to a service that it stands before (row 176); prints its lines as they come. @param {Extent} extent */
+async function added({ full }) {
+  await overhead(full ? 7 : 3);
+  return [];
 }
 
 /** @param {string} name @param {number[]} values @param {string} unit @param {string} [note] @returns {Figure} */

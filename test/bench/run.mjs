@@ -8,6 +8,7 @@ const benches = {
   core: async () => (await import('./core.mjs')).core,
   router: async () => (await import('./router.mjs')).router,
   events: async () => (await import('./events.mjs')).events,
+  gateway: async () => (await import('./gateway.mjs')).gateway,
   'ghost-text': async () => (await import('./ghost-text.mjs')).ghostText,
 };
 

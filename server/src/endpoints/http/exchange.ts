@@ -29,7 +29,12 @@ export interface ExchangeSettings {
   readonly bodies: BodyBudget;
   /** A client that takes nothing for so many milliseconds is cut off; 0: never. */
   readonly writeTimeoutMs: number;
+  /** The daemon's metrics as text, and what kind of text; undefined: none are kept. */
+  readonly metrics: MetricsText | undefined;
 }
+
+/** Metrics as they are now. */
+export type MetricsText = () => Promise<{ readonly text: string; readonly contentType: string }>;
 
 /** A route of one of the APIs. */
 export interface ApiRoute {

@@ -8,7 +8,7 @@ import { parseTcpAddress, type ReachGuard } from '../../lock/bind-tcp.js';
 import { toApiError } from './api-error.js';
 import { BodyBudget } from './body-budget.js';
 import { errorBodyFor, routes } from './dialects.js';
-import type { ApiRoute, ExchangeSettings } from './exchange.js';
+import type { ApiRoute, ExchangeSettings, MetricsText } from './exchange.js';
 
 export interface GatewayOptions extends Pick<ReachGuard, 'allowNonLoopback'> {
   readonly daemon: DaemonApi;
@@ -23,6 +23,8 @@ export interface GatewayOptions extends Pick<ReachGuard, 'allowNonLoopback'> {
   /** Largest body in bytes. */
   readonly bodyLimit: number;
   readonly writeTimeoutMs: number;
+  /** Undefined: none are kept. */
+  readonly metrics?: MetricsText | undefined;
   readonly limits?: Partial<HttpLimits>;
   /** Tells that an exchange goes on until `done` resolves, so that the daemon stays for it. */
   readonly onExchange?: (done: Promise<void>) => void;
@@ -58,6 +60,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
     bodyLimit: options.bodyLimit,
     bodies: new BodyBudget(4 * options.bodyLimit),
     writeTimeoutMs: options.writeTimeoutMs,
+    metrics: options.metrics,
   };
   const serve = new Server(options, guard, settings);
   const server = await serveHttp({

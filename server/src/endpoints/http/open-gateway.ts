@@ -3,6 +3,7 @@ import type { HttpConfig } from '../../config/http-config.js';
 import type { DaemonApi } from '../../daemon-api.js';
 import type { RecordActivity } from '../../record-activity.js';
 import { chosenToken, makeToken } from './access-token.js';
+import type { MetricsText } from './exchange.js';
 
 export interface OpenGatewayOptions {
   readonly daemon: DaemonApi;
@@ -17,6 +18,8 @@ export interface OpenGatewayOptions {
   /** How long exchanges may go on after the end has begun, in milliseconds. */
   readonly graceMs: number;
   readonly record: RecordActivity;
+  /** Undefined: none are kept. */
+  readonly metrics: MetricsText | undefined;
   readonly onExchange: (done: Promise<void>) => void;
 }
 
@@ -40,6 +43,7 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenGate
     origins: config.origins,
     bodyLimit: config.body_limit,
     writeTimeoutMs: options.writeTimeoutMs,
+    metrics: options.metrics,
     limits: { connections: options.connections },
     onExchange: options.onExchange,
     onFault: (error) => {

@@ -1,6 +1,6 @@
 import type { ApiRoute } from '../exchange.js';
 import { completion, infill } from './infill.js';
-import { greeting, health, props } from './state.js';
+import { greeting, health, metrics, props } from './state.js';
 import { ranking, text, tokens } from './tokens.js';
 
 /** llama.cpp's own routes, as far as they are spoken here. */
@@ -8,6 +8,7 @@ export const llamaCppRoutes: readonly ApiRoute[] = [
   { method: 'GET', path: '/health', open: true, handle: health },
   { method: 'GET', path: '/', open: true, handle: greeting },
   { method: 'GET', path: '/props', handle: props },
+  { method: 'GET', path: '/metrics', handle: metrics },
   { method: 'POST', path: '/infill', handle: infill },
   { method: 'POST', path: '/completion', handle: completion },
   { method: 'POST', path: '/tokenize', handle: tokens },

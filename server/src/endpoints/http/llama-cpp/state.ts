@@ -1,6 +1,6 @@
 import { sendJson } from '../../../http/serve-http.js';
 import { answerJson, type Exchange } from '../exchange.js';
-import { retryHeaders } from '../api-error.js';
+import { ApiError, retryHeaders } from '../api-error.js';
 import { listModels } from '../models.js';
 
 /** `GET /health`: 200 where a request would be served, 503 where not. Says nothing else, and needs no token. */
@@ -25,6 +25,15 @@ export function props(exchange: Exchange): void {
     model_alias: model?.id ?? '',
     build_info: `hearth ${version}`,
   });
+}
+
+/** `GET /metrics`: the daemon's own, in Prometheus's form, where it keeps any. */
+export async function metrics({ response, settings }: Exchange): Promise<void> {
+  if (settings.metrics === undefined)
+    throw new ApiError(404, 'not_found', 'No metrics are kept: start the daemon with --metrics-port.');
+  const { text, contentType } = await settings.metrics();
+  response.writeHead(200, { 'Content-Type': contentType, 'Cache-Control': 'no-store' });
+  response.end(text);
 }
 
 /** `GET /`: what clients look for that only want to know whether somebody is there. */
