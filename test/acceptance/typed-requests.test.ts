@@ -179,6 +179,29 @@ describe('an embedding model', () => {
   });
 });
 
+describe('a ranking model', () => {
+  const hearth = hearthScope('test');
+
+  test('row 36: scores each document by itself, so that equal ones are equal, and refuses the rest', async () => {
+    const home = hearth.makeHome();
+    const file = path.join(home.root, 'rank.gguf');
+    fs.writeFileSync(file, makeTinyGguf({ pooling: 4 }));
+    const daemon = await hearth.serve({ home, plain: true, args: ['--model', file] });
+    const documents = ['the tea', 'an old car', 'the tea', 'rain'];
+    const reply = await askOf(daemon, { id: 'r', type: 'rerank', query: 'tea', documents });
+    expect(reply).toMatchObject({ id: 'r', type: 'rerank', model: 'rank' });
+    const results = reply['results'] as { index: number; score: number }[];
+    expect(results.map(({ index }) => index).toSorted()).toEqual([0, 1, 2, 3]);
+    const scores = results.map(({ score }) => score);
+    expect(scores).toEqual(scores.toSorted((one, other) => other - one));
+    const scoreOf = (wanted: number): number | undefined =>
+      results.find(({ index }) => index === wanted)?.score;
+    expect(scoreOf(2)).toBeCloseTo(scoreOf(0) ?? NaN, 6);
+    expect(await askOf(daemon, { type: 'embed', input: ['a'] })).toMatchObject({ code: 'embed_unsupported' });
+    expect(await askOf(daemon, say('g'))).toMatchObject({ code: 'invalid_request' });
+  });
+});
+
 function vectorsOf(frame: Frame): readonly (readonly number[])[] {
   return frame['embeddings'] as number[][];
 }
