@@ -127,9 +127,7 @@ class SinkLane {
       return;
     }
     this.#queue.push(waiting);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   async close(): Promise<void> {
@@ -165,5 +163,7 @@ class SinkLane {
         if (excess > 0) this.#lost += this.#queue.splice(-excess).length;
       }
     }
+    // In the same turn as the look at the queue: what is added after it begins anew.
+    this.#running = undefined;
   }
 }

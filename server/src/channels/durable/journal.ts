@@ -135,9 +135,7 @@ export class Journal {
   append(message: Omit<Message, 'position'>, id: string, key?: string): Promise<Message> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ message, id, key, resolve, reject });
-      this.#writing ??= this.#write().finally(() => {
-        this.#writing = undefined;
-      });
+      this.#writing ??= this.#write();
     });
   }
 
@@ -207,6 +205,8 @@ export class Journal {
         for (const { reject } of batch) reject(new HearthError('backend_unavailable', text, { cause }));
       }
     }
+    // In the same turn as the look at the queue: what is added after it begins anew.
+    this.#writing = undefined;
   }
 
   async #writeTogether(batch: readonly Append[]): Promise<readonly Message[]> {
