@@ -217,7 +217,10 @@ export class ModelPool {
     }
     this.#wasRunning = running;
     const slots = [...this.#residents.values()].map(toSlot);
-    const decided = plan({ slots, demand, freeBytes: this.#parts.freeBytes(), now }, this.#parts.policy);
+    // The system is asked for a quarter of a millisecond, and this is on the way of every request.
+    const mayLoad = slots.some(({ state }) => state === 'absent' || state === 'failed');
+    const freeBytes = mayLoad ? this.#parts.freeBytes() : 0;
+    const decided = plan({ slots, demand, freeBytes, now }, this.#parts.policy);
     this.#making = decided.closed;
     this.#tellServable();
     for (const action of decided.actions) this.#act(action);
