@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import {
   type ActivityEvent,
   type ActivityRecord,
@@ -600,7 +601,14 @@ export class Daemon implements DaemonApi {
    */
   #follow(engine: Engine, comes: 'at_start' | 'on_demand' = 'at_start'): void {
     this.#observed.follow(engine);
-    this.#board.publish(capabilitiesOf(engine));
+    let told: AdminFrame | undefined;
+    const tellCapabilities = (): void => {
+      const frame = capabilitiesOf(engine);
+      if (isDeepStrictEqual(frame, told)) return;
+      told = frame;
+      this.#board.publish(frame);
+    };
+    tellCapabilities();
     engine.events.on('phase', (phase) => {
       const status = this.#inferenceBound && comes === 'at_start' ? 'restarting' : 'loading_model';
       const frame: AdminFrame = { ...adminEnvelope, status, ...phase };
@@ -612,7 +620,7 @@ export class Daemon implements DaemonApi {
       this.events.emit('health');
       if (state.kind === 'loading') return;
       // What a model can do is known once it is loaded.
-      if (state.kind === 'ready') this.#board.publish(capabilitiesOf(engine));
+      if (state.kind === 'ready') tellCapabilities();
       this.#record(state.kind === 'failed' || state.kind === 'restarting' ? 'warn' : 'info', 'engine', {
         msg: 'backend_state',
         backend: engine.name,

@@ -116,7 +116,7 @@ describe('the admin socket', () => {
     const admin = await daemon.admin();
     await admin.until('ready');
     const [one, two, ...rest] = admin.seen;
-    expect(one).toMatchObject({ status: 'capabilities', backend: 'one', wire_version: 1, v2: false });
+    expect(one).toMatchObject({ status: 'capabilities', backend: 'one', wire_version: 1, v2: true });
     expect(two).toMatchObject({ status: 'capabilities', backend: 'two' });
     expect(rest.map((frame) => frame['status'])).toEqual(['ready']);
     for (const frame of admin.seen) expect(Object.values(frame)).not.toContain(null);
