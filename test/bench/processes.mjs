@@ -69,6 +69,32 @@ export class Place {
     return child;
   }
 
+  /**
+   * Runs `hearth serve` with a model and waits until it is ready.
+   *
+   * @param {string} file
+   * @param {string[]} [flags]
+   */
+  async serveModel(file, flags = []) {
+    const place = ['--runtime-dir', this.run, '--log-dir', path.join(this.root, 'log')];
+    const child = spawn(process.execPath, [hearth, 'serve', ...place, '--model', file, ...flags], {
+      env: { PATH: process.env['PATH'] ?? '', HOME: this.root },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    this.children.add(child);
+    child.once('exit', () => this.children.delete(child));
+    let said = '';
+    const ready = new Promise((resolve, reject) => {
+      child.stdout.on('data', (chunk) => {
+        said += String(chunk);
+        if (/ready/.test(said)) resolve(undefined);
+      });
+      child.once('exit', () => reject(new Error('the daemon ended before it was ready')));
+    });
+    await within(ready, 'a ready daemon');
+    return child;
+  }
+
   /** Ends what still runs, and removes everything. */
   async remove() {
     const ended = [...this.children].map((child) => {

@@ -9,6 +9,7 @@ const benches = {
   router: async () => (await import('./router.mjs')).router,
   events: async () => (await import('./events.mjs')).events,
   gateway: async () => (await import('./gateway.mjs')).gateway,
+  engine: async () => (await import('./engine.mjs')).engine,
   'ghost-text': async () => (await import('./ghost-text.mjs')).ghostText,
 };
 

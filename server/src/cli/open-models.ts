@@ -29,6 +29,7 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
       source,
       sequences,
       ...(driver === 'auto' ? {} : { driver }),
+      drafts: config.speculation === 'lookup',
       stateMemoryBytes: config.kv_memory_mib * mebibyte,
       stateDiskBytes: config.kv_disk_mib * mebibyte,
       ...(config.kv_disk ? { stateDirectory: path.join(modelsHome(process.env), '..', 'kv') } : {}),

@@ -19,6 +19,7 @@ describe('configuration', () => {
       model_token_env: 'HF_TOKEN',
       socket_proof: 'auto',
       engine_driver: 'auto',
+      speculation: 'off',
       kv_memory_mib: 256,
       kv_disk: false,
       kv_disk_mib: 4096,

@@ -108,6 +108,8 @@ export const configSchema = z.strictObject({
   engine: z.enum(['llama', 'mock']).default('llama'),
   /** What drives llama.cpp: its C interface, node-llama-cpp, or the first of them that works. */
   engine_driver: z.enum(['auto', 'ffi', 'addon']).default('auto'),
+  /** Guesses tokens ahead: `lookup` from what stands before in the conversation. It stops by itself where it loses. */
+  speculation: z.enum(['off', 'lookup']).default('off'),
   /** Memory for saved states of conversations in each engine, in MiB; 0: none. */
   kv_memory_mib: z.int().min(0).max(1_048_576).default(256),
   /** Keeps states of conversations on disk too, so that they outlive the engine. They tell what was said. */

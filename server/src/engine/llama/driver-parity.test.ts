@@ -66,6 +66,12 @@ test('given the pilot and greedy sampling, then both drivers write the same, alo
   expect(ffi.slice(0, prompts.length)).toEqual(ffi.slice(prompts.length));
 });
 
+test('given two threads, then they stay between steps and write what one writes', async () => {
+  const source = await resolveModel('pilot');
+  const one = shown(await answers({ ...source, threads: 1 }, 'ffi'));
+  expect(shown(await answers({ ...source, threads: 2 }, 'ffi'))).toEqual(one);
+});
+
 test('given random weights and greedy sampling, then both drivers write the same', async () => {
   const file = path.join(folder, 'tiny.gguf');
   await writeTinyGguf(file, { contextLength: 1024, printable: false });

@@ -73,6 +73,8 @@ export interface LlamaEngineOptions {
   readonly stateDirectory?: string;
   /** Most bytes of states on disk. Default: 4 GiB. */
   readonly stateDiskBytes?: number;
+  /** Guesses tokens ahead from what stands before, where that pays. Default: false. */
+  readonly drafts?: boolean;
 }
 
 const defaultContextSize = 8192;
@@ -112,6 +114,9 @@ interface Incarnation {
   hung: boolean;
   /** It hung in a step that sampled with a client's grammar: that says nothing of the engine. */
   byGrammar: boolean;
+
+  /** Ended by us for what a request had left behind; nobody lost anything. */
+  spent: boolean;
   /** When it became ready, in milliseconds of a monotonic clock. */
   readyAt: number | undefined;
   /** Why the model cannot be served, said by the worker itself. */
@@ -433,6 +438,8 @@ export class LlamaEngine implements Engine {
       pending: new Map(),
       hung: false,
       byGrammar: false,
+
+      spent: false,
       readyAt: undefined,
       fatal: undefined,
     };
@@ -454,6 +461,7 @@ export class LlamaEngine implements Engine {
         longestTokenBytes,
         ...(driver === undefined ? {} : { driver }),
         states: this.#orderStates(),
+        drafts: this.#options.drafts === true,
       },
     });
   }
@@ -482,6 +490,12 @@ export class LlamaEngine implements Engine {
           incarnation.byGrammar = message.grammars !== 'none';
           this.#killHung(incarnation);
         }
+        return;
+      case 'spent':
+        // With a request on its way to it the worker goes on, and says it again.
+        if (incarnation.pending.size > 0) return;
+        incarnation.spent = true;
+        incarnation.worker.kill('SIGKILL');
         return;
       case 'fatal':
         incarnation.fatal = new HearthError(message.code, message.message);
@@ -544,7 +558,7 @@ export class LlamaEngine implements Engine {
 
   /** The worker is gone: its own requests fail, and it is started again unless that is of no use. */
   #buried(incarnation: Incarnation, exit: WorkerExit): void {
-    const { watch, file, pending, worker, hung, readyAt, fatal } = incarnation;
+    const { watch, file, pending, worker, hung, spent, readyAt, fatal } = incarnation;
     void file.close();
     watch.setBusy(false);
     if (this.#current === incarnation) this.#current = undefined;
@@ -560,6 +574,12 @@ export class LlamaEngine implements Engine {
     if (stopping) return;
     if (fatal !== undefined) {
       this.#fail(fatal);
+      return;
+    }
+    if (spent) {
+      const reason = 'a grammar of a request kept the engine busy after its end';
+      this.#setState({ kind: 'restarting', attempt: 1, delayMs: 0, reason });
+      this.#loading = this.#load();
       return;
     }
     const readyMs = readyAt === undefined ? 0 : performance.now() - readyAt;

@@ -30,6 +30,8 @@ export interface Driver {
    */
   detokenize(tokens: readonly number[], before: readonly number[], marks?: 'shown'): string;
   setThreads(count: number): void;
+  /** Whether work that was given up still holds a core, and only the end of the process frees it. */
+  readonly isSpent: boolean;
   /**
    * Begins to choose tokens for one request.
    *
@@ -53,6 +55,8 @@ export interface Driver {
 
 /** What a driver can beyond the least. */
 export interface DriverAbilities {
+  /** Most threads that {@link Driver.setThreads} may be given. */
+  readonly mostThreads: number;
   /** Most tokens of one step, all items together. */
   readonly stepTokens: number;
   /** Whether {@link Driver.interrupt} ends a step within milliseconds. Where not, prompts go in small pieces. */

@@ -22,8 +22,10 @@ export async function loadDriver(
   try {
     return { driver: await loadFfiDriver(order, report) };
   } catch (error) {
-    if (!(error instanceof FfiUnavailable)) throw error;
-    if (order.driver === 'ffi') throw new LoadError('internal', error.message, { cause: error });
-    return { driver: await loadAddonDriver(order, report), driverReason: error.message };
+    // What the model lacks it lacks for every driver.
+    if (error instanceof LoadError) throw error;
+    const reason = error instanceof FfiUnavailable ? error.message : "llama.cpp's C interface failed in use.";
+    if (order.driver === 'ffi') throw new LoadError('internal', reason, { cause: error });
+    return { driver: await loadAddonDriver(order, report), driverReason: reason };
   }
 }

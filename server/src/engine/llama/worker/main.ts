@@ -62,7 +62,13 @@ async function load(order: LoadOrder): Promise<void> {
         send({ kind: 'failed', id, failure });
       },
     };
-    const scheduler = new Scheduler(driver, events, states);
+    const scheduler = new Scheduler(driver, events, {
+      ...states,
+      drafts: order.drafts === true,
+      onIdle: () => {
+        if (driver.isSpent) send({ kind: 'spent' });
+      },
+    });
     state = {
       kind: 'ready',
       driver,

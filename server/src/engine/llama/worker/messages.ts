@@ -25,6 +25,8 @@ export interface LoadOrder {
   readonly longestTokenBytes: number;
   /** The driver to take and no other; undefined: the C interface where it works. */
   readonly driver?: DriverName;
+  /** Whether tokens are guessed ahead from what stands before. */
+  readonly drafts?: boolean;
   /** Where states of sequences are saved; absent: nowhere. */
   readonly states?: StatesOrder;
 }
@@ -165,6 +167,8 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly id: number; readonly failure: RequestFailure }
   /** `stepMs`: how long the native call in progress has taken so far; 0 where none is in progress. */
   | { readonly kind: 'pong'; readonly stepMs: number; readonly grammars: StepGrammars }
+  /** Work that was given up still holds a core, and nothing else is to be done: another worker is to take over. */
+  | { readonly kind: 'spent' }
   /** The model cannot be served; the worker ends. */
   | { readonly kind: 'fatal'; readonly code: ErrorCode; readonly message: string };
 
@@ -188,6 +192,7 @@ const fromWorkerKinds: ReadonlySet<unknown> = new Set<FromWorker['kind']>([
   'failed',
   'pong',
   'fatal',
+  'spent',
 ]);
 
 /** Whether a value from the channel is one of ours. Both ends are one build, so the kind decides. */

@@ -16,9 +16,10 @@ type Work = string;
 
 class FakeDriver implements Driver {
   readonly info = { contextSize: 1024, infill: false, threads: 1, driver: 'addon' } as const;
-  readonly abilities = { stepTokens: 64, interrupts: false, copies: false, draftTokens: 0 };
+  readonly abilities = { mostThreads: 1, stepTokens: 64, interrupts: false, copies: false, draftTokens: 0 };
   readonly embedder = undefined;
   readonly stateKey = '';
+  readonly isSpent = false;
   readonly sequences: readonly FakeSequence[];
   /** Micro-batches that have ended. */
   readonly batches: Work[][] = [];

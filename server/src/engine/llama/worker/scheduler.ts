@@ -17,6 +17,7 @@ import { PrefillPace } from './prefill-pace.js';
 import { AnswerReader } from './prompting/answer/answer-reader.js';
 import type { Redirect } from './prompting/answer/answer-reader.js';
 import { callIds } from './prompting/answer/call-id.js';
+import { DraftPolicy, lookUp } from './prompt-lookup.js';
 import { RequestError, toRequestFailure } from './request-error.js';
 import { ThreadGovernor } from './thread-governor.js';
 
@@ -42,6 +43,10 @@ export interface SchedulerOptions {
   readonly now?: () => number;
   /** Where states of sequences are saved. Default: nowhere. */
   readonly states?: readonly States[];
+  /** Called when nothing is left to do. */
+  readonly onIdle?: () => void;
+  /** Whether tokens are guessed ahead from what stands before, where that pays. Default: false. */
+  readonly drafts?: boolean;
   /** Whether what sequences hold is saved as soon as there is nothing else to do. Default: false. */
   readonly keepsStates?: boolean;
 }
@@ -61,6 +66,7 @@ interface Job {
   cached: number;
   /** Of the tokens that no piece has been made of yet. */
   logprobs: TokenLogprob[];
+  readonly drafts: DraftPolicy;
   stopDetail: GenerationResult['stopDetail'];
 }
 
@@ -90,6 +96,8 @@ interface Planned {
   readonly tokens: readonly number[];
   /** Whether the tokens are of the prompt. */
   readonly isPrompt: boolean;
+  /** What may follow them. */
+  readonly draft: readonly number[];
 }
 
 type Outcome =
@@ -114,6 +122,9 @@ export class Scheduler {
   #running: RunningJob[] = [];
   readonly #cache: PrefixCache;
   readonly #keepsStates: boolean;
+  readonly #onIdle: () => void;
+  /** Most tokens of a guess; 0: nothing is guessed. */
+  readonly #drafts: number;
   #loop: Promise<void> | undefined;
   #stepStarted: number | undefined;
   #stepJobs: readonly RunningJob[] = [];
@@ -125,7 +136,10 @@ export class Scheduler {
     this.#pace = new PrefillPace({ most: driver.abilities.stepTokens });
     this.#mostWaiting = options.mostWaiting ?? 1024;
     this.#now = options.now ?? (() => performance.now());
-    this.#governor = new ThreadGovernor({ widest: driver.info.threads });
+    const { mostThreads } = driver.abilities;
+    this.#governor = new ThreadGovernor({ widest: mostThreads, first: driver.info.threads });
+    this.#onIdle = options.onIdle ?? (() => undefined);
+    this.#drafts = options.drafts === true ? driver.abilities.draftTokens : 0;
     this.#cache = new PrefixCache({ sequences: driver.sequences, states: options.states ?? [] });
     this.#keepsStates = options.keepsStates ?? false;
   }
@@ -221,6 +235,7 @@ export class Scheduler {
       decodeMs: 0,
       cached: 0,
       logprobs: [],
+      drafts: new DraftPolicy(this.#drafts),
       stopDetail: undefined,
     };
   }
@@ -242,6 +257,7 @@ export class Scheduler {
       const step = this.#plan();
       if (step.length === 0) {
         if (this.#keepsStates) this.#cache.saveAll();
+        if (this.#running.length === 0) this.#onIdle();
         return;
       }
       await this.#step(step);
@@ -324,21 +340,36 @@ export class Scheduler {
     );
     const plan = able
       .filter((job) => !isInPrompt(job))
-      .map((job): Planned => ({ job, tokens: job.rest, isPrompt: false }));
+      .map((job): Planned => ({ job, tokens: job.rest, isPrompt: false, draft: this.#guess(job) }));
     let budget = this.#pace.budget(plan.length);
     for (const job of this.#promptsOf(able)) {
       if (budget === 0) break;
       const tokens = job.rest.slice(0, budget);
       budget -= tokens.length;
-      plan.push({ job, tokens, isPrompt: true });
+      plan.push({ job, tokens, isPrompt: true, draft: [] });
     }
     return plan;
   }
 
+  /** What may follow a job's last token. Never where what it makes may be taken back. */
+  #guess(job: RunningJob): readonly number[] {
+    const { answer, tokens, sampling } = job.request;
+    const isPlain =
+      answer.constrained === undefined && answer.thinking === undefined && answer.tools === undefined;
+    if (this.#drafts === 0 || !isPlain) return [];
+    const room = Math.min(
+      sampling.maxTokens - job.generated,
+      this.#driver.info.contextSize - tokens.length - job.generated,
+    );
+    const most = Math.min(job.drafts.next(), room - 1);
+    return most < 1 ? [] : lookUp([...tokens, ...job.made], { most });
+  }
+
   async #step(plan: readonly Planned[]): Promise<void> {
-    const items = plan.map(({ job, tokens }): StepItem => {
+    const items = plan.map(({ job, tokens, draft }): StepItem => {
       if (tokens.length === job.rest.length) job.sampler ??= this.#startSampling(job);
-      return { sequence: job.sequence, tokens, sampler: job.sampler };
+      const { sequence, sampler } = job;
+      return { sequence, tokens, sampler, ...(draft.length === 0 ? {} : { draft }) };
     });
     const started = this.#now();
     this.#stepStarted = started;
@@ -352,7 +383,13 @@ export class Scheduler {
       if (isPrompt) job.prefillMs += ended - started;
       else job.decodeMs += ended - started;
     }
-    for (const [index, { job, tokens }] of plan.entries()) this.#settleStep(job, tokens, outcomes[index]);
+    for (const [index, { job, tokens, draft }] of plan.entries()) {
+      const outcome = outcomes[index];
+      if (draft.length > 0 && outcome?.kind === 'sampled') {
+        job.drafts.observe(draft.length, Math.max(0, outcome.tokens.length - 1));
+      }
+      this.#settleStep(job, tokens, outcome);
+    }
     const wasWhole = outcomes.every(({ kind }) => kind === 'sampled' || kind === 'evaluated');
     if (wasWhole) this.#observe(plan, decoding, ended - started, ended);
   }
@@ -383,7 +420,7 @@ export class Scheduler {
   #observe(plan: readonly Planned[], decoding: number, milliseconds: number, now: number): void {
     const promptTokens = plan.reduce((sum, { tokens, isPrompt }) => sum + (isPrompt ? tokens.length : 0), 0);
     this.#pace.observe(decoding, promptTokens, milliseconds);
-    if (promptTokens > 0) return;
+    if (promptTokens > 0 || plan.some(({ draft }) => draft.length > 0)) return;
     if (decoding !== this.#width) this.#governor.reset();
     this.#width = decoding;
     this.#driver.setThreads(this.#governor.observe(milliseconds, now));
@@ -397,7 +434,7 @@ export class Scheduler {
         this.#toTheEnd(job);
         return;
       case 'sampled':
-        job.position += tokens.length;
+        job.position = job.sequence.tokens().length;
         this.#takeAll(job, outcome.tokens, outcome.ended);
         return;
       case 'pending':
@@ -543,6 +580,7 @@ function resultOf(job: Job, stopReason: StopReason): GenerationResult {
     },
     ...(job.stopDetail === undefined || stopReason !== 'end' ? {} : { stopDetail: job.stopDetail }),
     prefillMs: job.prefillMs,
+    ...(job.drafts.totals.tokens === 0 ? {} : { draft: { ...job.drafts.totals } }),
     decode: { tokens: Math.max(0, job.generated - 1), milliseconds: job.decodeMs },
   };
 }

@@ -103,10 +103,11 @@ const bans = -100;
 const stepTokens = 64;
 
 class AddonDriver implements Driver {
-  readonly abilities: DriverAbilities = { stepTokens, interrupts: false, copies: false, draftTokens: 0 };
+  readonly abilities: DriverAbilities;
   readonly embedder: Embedder;
   /** It saves none. */
   readonly stateKey = '';
+  readonly isSpent = false;
   readonly sequences: readonly AddonSequence[];
   readonly #library: Library;
   readonly #llama: Llama;
@@ -121,6 +122,13 @@ class AddonDriver implements Driver {
     this.#model = model;
     this.#context = context;
     this.#order = order;
+    this.abilities = {
+      mostThreads: llama.maxThreads,
+      stepTokens,
+      interrupts: false,
+      copies: false,
+      draftTokens: 0,
+    };
     this.#prompts = new PromptBuilder(addonVocabulary(model));
     this.embedder = new AddonEmbedder(model, order.contextSize);
     this.sequences = Array.from({ length: order.sequences }, () => new AddonSequence(context));

@@ -23,17 +23,16 @@ import { refuseUnsupported } from '../unsupported.js';
 import type { SamplingPart } from '../unsupported.js';
 import { FfiContext } from './ffi-context.js';
 import type { BatchToken } from './ffi-context.js';
-import { checkGrammar } from './ffi-grammar.js';
+import { checkGrammar, countStuckCalls } from './ffi-grammar.js';
 import { FfiEmbedder } from './ffi-embedder.js';
 import { FfiModel } from './ffi-model.js';
 import { FfiSampler } from './ffi-sampler.js';
 import { FfiSequence } from './ffi-sequence.js';
 import { ffiVocabulary } from './ffi-vocabulary.js';
-import { findLibraries } from './find-libraries.js';
 import { explainLog } from './load-failure.js';
-import { captureLog, silence } from './log-capture.js';
-import { loadNative } from './native.js';
+import { captureLog } from './log-capture.js';
 import type { Native } from './native.js';
+import { openNative } from './open-native.js';
 import { findPooling } from './pooling.js';
 import type { Pooling } from './pooling.js';
 import { testContext } from './self-test.js';
@@ -72,7 +71,7 @@ export async function loadFfiDriver(
   const model = await loadModel(native, order, report);
   report({ phase: 'kv_cache' });
   const pooling = findPooling(model);
-  const limit = Math.max(1, Math.min(order.threads ?? mostThreads, os.availableParallelism()));
+  const limit = chooseWidest(order.threads);
   const pool = limit > 1 ? new Threadpool(native, limit) : undefined;
   if (pooling.isTrained) {
     const embedding = new FfiDriver(model, undefined, pool, order, pooling, false);
@@ -101,20 +100,6 @@ export async function loadFfiDriver(
   if (order.threads === undefined) await driver.calibrate(limit, any);
   else driver.setThreads(limit);
   return driver;
-}
-
-/** The library, bound and quiet, with its backends. */
-async function openNative(): Promise<Native> {
-  const libraries = await findLibraries(import.meta.url);
-  const koffi = await import('koffi').catch((error: unknown) => {
-    throw new FfiUnavailable('The package koffi could not be loaded.', { cause: error });
-  });
-  const native = loadNative(koffi.default, libraries);
-  silence(native);
-  native.initBackend();
-  native.loadBackends(libraries.folder);
-  if (native.countDevices() === 0) throw new FfiUnavailable('llama.cpp found no device to run on.');
-  return native;
 }
 
 async function loadModel(
@@ -177,7 +162,13 @@ class FfiDriver implements Driver {
     this.stateKey = `llama.cpp ${model.native.version() ?? ''}`;
     this.#order = order;
     this.#prompts = new PromptBuilder(ffiVocabulary(model));
-    this.abilities = { stepTokens: batchSize, interrupts: aborts, copies: true, draftTokens };
+    this.abilities = {
+      mostThreads: pool?.threads ?? 1,
+      stepTokens: batchSize,
+      interrupts: aborts,
+      copies: true,
+      draftTokens,
+    };
     this.sequences =
       context === undefined
         ? []
@@ -189,6 +180,10 @@ class FfiDriver implements Driver {
       threads: () => this.#wantedThreads,
       exclusively: (work) => this.#exclusively(work),
     });
+  }
+
+  get isSpent(): boolean {
+    return countStuckCalls() > 0;
   }
 
   get info(): LoadedInfo {
@@ -386,6 +381,13 @@ class RequestSampler implements Sampler {
   async end(): Promise<void> {
     this.#sampler.free();
   }
+}
+
+/** Threads at most. From three cores on, one is left to the editor and to whoever else works here. */
+function chooseWidest(wanted: number | undefined): number {
+  const cores = os.availableParallelism();
+  const spare = cores > 2 ? cores - 1 : cores;
+  return Math.max(1, Math.min(wanted ?? mostThreads, wanted === undefined ? spare : cores));
 }
 
 /** `outcome`, or that it is pending where it takes too long for the others to wait. */
