@@ -73,7 +73,7 @@ describe('bad input on the inference socket', () => {
     ['an unknown role', { messages: [{ role: 'robot', content: 'x' }] }],
     ['a message without content', { messages: [{ role: 'user' }] }],
     ['content that is a number', { messages: [{ role: 'user', content: 1 }] }],
-    ['content that is an array', { messages: [{ role: 'user', content: [{ type: 'text', text: 'x' }] }] }],
+    ['content that is an array of strings', { messages: [{ role: 'user', content: ['x'] }] }],
     ['a temperature that is a string', say('wrong', { temperature: '0' })],
     ['a temperature below zero', say('wrong', { temperature: -1 })],
     ['a top_p over one', say('wrong', { top_p: 1.5 })],

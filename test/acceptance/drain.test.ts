@@ -192,7 +192,8 @@ describe.runIf(process.platform === 'linux')('what an idle daemon costs, and one
         const client = await daemon.connect();
         const frames: readonly Frame[] = await client.ask(say('again')).catch(() => []);
         client.destroy();
-        return frames.at(-1);
+        // While the crowd's connections close, one more may still be refused.
+        return frames.at(-1)?.['type'] === 'done' ? frames.at(-1) : undefined;
       },
       () => 'it has not recovered',
     );

@@ -189,7 +189,8 @@ describe('health and metrics', () => {
   test('rows 111, 163: requests by route and status, latencies, tokens and waits, as Prometheus reads them', async () => {
     const home = hearth.makeHome();
     const args = ['--metrics-port', '0', ...configured(home, { http: '127.0.0.1:0' })];
-    const env = { HEARTH_HTTP_TOKEN: 'a-token-for-the-test-of-metrics' };
+    const httpToken = 'a-token-for-the-test-of-metrics';
+    const env = { HEARTH_HTTP_TOKEN: httpToken };
     const daemon = await hearth.serve({ home, args, env, mock: { tokens: ['a', 'b', 'c'] } });
     await askOnce(home.inferenceSocket, say('one'));
     await askOnce(home.inferenceSocket, say('two'));
@@ -225,9 +226,9 @@ describe('health and metrics', () => {
     const gateway = /(http:\/\/127\.0\.0\.1:\d+)/u.exec(
       daemon.stdout.split('\n').find((line) => line.includes('http') && !line.includes('metrics')) ?? '',
     )?.[1];
-    // The gateway's own /metrics, which llama.cpp's clients ask for, tells nothing without the token.
-    const main = await fetch(`${gateway ?? ''}/metrics`);
-    expect(main.status).toBe(401);
+    const authorization = { authorization: `Bearer ${httpToken}` };
+    const main = await fetch(`${gateway ?? ''}/metrics`, { headers: authorization });
+    expect(main.status).toBe(404);
   });
 
   test('row 162: alive at once, ready once it serves, and nothing else there', async () => {

@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hearthScope } from '../support/daemon.js';
 import { ask, serveGateway } from '../support/gateway.js';
@@ -62,8 +64,11 @@ describe("llama.cpp's routes", () => {
     }
   });
 
-  test('metrics, where they are kept, tell of what came by HTTP', async () => {
-    const gateway = await serveGateway(hearth, { args: ['--metrics-port', '0'] });
+  test('metrics, where they are asked for here too, tell of what came by HTTP', async () => {
+    const home = hearth.makeHome();
+    const file = path.join(home.root, 'hearth.json');
+    fs.writeFileSync(file, JSON.stringify({ http: { metrics: true } }));
+    const gateway = await serveGateway(hearth, { home, args: ['--metrics-port', '0', '--config', file] });
     await (await ask(gateway, '/completion', { prompt: 'secret-word' })).text();
     const metrics = await ask(gateway, '/metrics');
     expect(metrics.headers.get('content-type')).toContain('text/plain');

@@ -27,6 +27,8 @@ const httpFieldsSchema = z.strictObject({
     )
     .max(64)
     .default([]),
+  /** Serves `/metrics` here too, for clients of llama.cpp; else the metrics port alone has them (row 111). */
+  metrics: z.boolean().default(false),
   /** Largest body in bytes (row 108). */
   body_limit: z
     .int()

@@ -43,7 +43,7 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenGate
     origins: config.origins,
     bodyLimit: config.body_limit,
     writeTimeoutMs: options.writeTimeoutMs,
-    metrics: options.metrics,
+    metrics: config.metrics ? options.metrics : undefined,
     limits: { connections: options.connections },
     onExchange: options.onExchange,
     onFault: (error) => {
