@@ -86,15 +86,12 @@ describe('Add Model…', () => {
     // What had come was not fetched again.
     expect(server.requests.slice(before).some(({ range }) => /^bytes=300000-/u.test(range ?? ''))).toBe(true);
     await there.getByRole('button', { name: 'Switch to It' }).click();
-    await page
-      .locator('.notifications-toasts .notification-list-item')
-      .filter({ hasText: 'Hearth now uses qwen2.5-coder-0.5b' })
-      .waitFor();
+    const backends = async (): Promise<readonly string[]> => {
+      const health = await askHealth(workbench.editor.runtimeDirectory);
+      return health.backends.map(({ name, state }) => `${name} ${state.kind}`);
+    };
+    await expect.poll(backends, { timeout: 60_000 }).toContain('qwen2.5-coder-0.5b ready');
     await workbench.shot('add-model-switched');
-    const health = await askHealth(workbench.editor.runtimeDirectory);
-    expect(health.backends.map(({ name, state }) => `${name} ${state.kind}`)).toContain(
-      'qwen2.5-coder-0.5b ready',
-    );
   });
 });
 
