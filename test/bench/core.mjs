@@ -447,8 +447,8 @@ async function idle({ full }) {
 }
 
 /** What the daemon adds to a service that it stands before (row 176); prints its lines as they come. @param {Extent} extent */
-async function added({ full }) {
-  await overhead(full ? 7 : 3);
+async function added({ full, rounds }) {
+  await overhead(full ? 7 : Math.min(3, rounds));
   return [];
 }
 
