@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 /** Workspace packages resolve to their TypeScript sources; nothing has to be built for a unit test. */
 const conditions = ['hearth-source', 'node', 'import', 'module', 'default'];
+/** For the projects that have property tests. */
+const setupFiles = ['./test/support/seed.ts'];
 const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },
@@ -17,6 +19,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
+          setupFiles,
           include: [
             'protocol/{src,node}/**/*.test.ts',
             'server/src/**/*.test.ts',
@@ -32,6 +35,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'acceptance',
+          setupFiles,
           include: ['test/{acceptance,faults}/**/*.test.ts'],
           globalSetup: ['test/support/built.ts'],
           testTimeout: 60_000,

@@ -192,7 +192,7 @@ test('ways are counted as they are, tried one by one', () => {
         expect(Number(counted)).toBeGreaterThanOrEqual(readings(grammar, text));
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 1000 },
   );
 });
 

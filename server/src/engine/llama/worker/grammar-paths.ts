@@ -13,7 +13,7 @@ import type { Gbnf, GbnfItem, GbnfSequence } from './gbnf.js';
 /** Characters over which ways are counted. */
 const tokenLength = 16;
 /** Texts that are followed from one place: those that most ways can read. */
-const mostTexts = 3;
+const mostTexts = 8;
 /** Work that one grammar may take, in places that are looked at. A second has some 20 million. */
 const mostWork = 2_000_000;
 /** How many callers tell places apart. */
@@ -280,13 +280,20 @@ function heaviest(ways: ReadonlyMap<Place, number>): {
   readonly most: number;
   readonly characters: readonly number[];
 } {
-  const counts = new Map<number, number>();
+  const readers = new Map<number, { count: number; places: string }>();
+  let index = 0;
   for (const [{ step }, count] of ways) {
-    for (const character of step.classes) counts.set(character, (counts.get(character) ?? 0) + count);
+    for (const character of step.classes) {
+      const known = readers.get(character) ?? { count: 0, places: '' };
+      readers.set(character, { count: known.count + count, places: `${known.places} ${index}` });
+    }
+    index += 1;
   }
-  // One character for all that have the same ways.
-  const best = new Map<number, number>();
-  for (const [character, count] of counts) if (!best.has(count)) best.set(count, character);
-  const order = [...best].sort((one, other) => other[0] - one[0]).slice(0, mostTexts);
-  return { most: order[0]?.[0] ?? 0, characters: order.map(([, character]) => character) };
+  // One character for all that the same places read. As many ways by other places lead elsewhere.
+  const apart = new Map<string, { count: number; character: number }>();
+  for (const [character, { count, places }] of readers) {
+    if (!apart.has(places)) apart.set(places, { count, character });
+  }
+  const order = [...apart.values()].sort((one, other) => other.count - one.count).slice(0, mostTexts);
+  return { most: order[0]?.count ?? 0, characters: order.map(({ character }) => character) };
 }
