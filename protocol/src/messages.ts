@@ -59,6 +59,11 @@ export interface ModelInfo {
   readonly driverReason?: string;
   /** Threads that decode, as measured or configured. */
   readonly threads?: number;
+  /**
+   * Where that number comes from: measured at this load, measured while other work ran (so that it is measured again
+   * at the next load), measured at a load before, said for this model, or no choice since the model is small.
+   */
+  readonly threadsFrom?: 'measured' | 'measured_busy' | 'remembered' | 'configured' | 'fixed';
 }
 
 /** The whole of the daemon at one moment. */

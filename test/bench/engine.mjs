@@ -13,7 +13,9 @@ import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, with
  * The engine under measurement, in real processes and through the NDJSON socket, beside node-llama-cpp by itself on the
  * same model, and beside llama-server where LLAMA_SERVER names one:
  *
- *   npm run bench -- engine [--full] [--json FILE] [--rounds N] [--model 135m|0.5b]
+ *   npm run bench -- engine [--full] [--json FILE] [--rounds N] [--model 135m|0.5b] [--parts NAME,NAME]
+ *
+ * Parts: decode, busy, processor, first, gap, cancel, memory, crash. Without the flag: all of them.
  *
  * Models with random weights are written for it and deleted afterwards. The arms take turns within each round, so that
  * what else the machine does weighs on all of them; compare the ratios and not the figures.
@@ -23,6 +25,7 @@ import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, with
 
 const contextSize = 2048;
 const sequences = 8;
+const partNames = ['decode', 'busy', 'processor', 'first', 'gap', 'cancel', 'memory', 'crash'];
 const rawArm = fileURLToPath(new URL('./raw-arm.mjs', import.meta.url));
 
 /** @param {string[]} args */
@@ -32,6 +35,9 @@ export async function engine(args) {
   const full = args.includes('--full');
   const rounds = Number(value('--rounds') ?? (full ? 5 : 2));
   const only = value('--model');
+  const parts = new Set(value('--parts')?.split(',') ?? partNames);
+  const unknown = [...parts].find((part) => !partNames.includes(part));
+  if (unknown !== undefined) throw new Error(`no part is called ${unknown}: ${partNames.join(', ')}`);
   const names = /** @type {(keyof typeof shapes)[]} */ (full ? ['135m', '0.5b'] : ['135m']);
   const machine = `${os.cpus().length} × ${os.cpus()[0]?.model ?? 'unknown'}, Node ${process.version}, load ${(os.loadavg()[0] ?? 0).toFixed(1)}`;
   process.stdout.write(`${machine}\n`);
@@ -45,7 +51,7 @@ export async function engine(args) {
       process.stdout.write(
         `\n${name}, Q8_0, random weights, ${sequences} sequences of ${contextSize} tokens, ${rounds} rounds\n\n`,
       );
-      all[name] = await measure(file, rounds, full ? 96 : 40);
+      all[name] = await measure(file, rounds, full ? 96 : 40, parts);
       rmSync(file);
     }
   } finally {
@@ -55,8 +61,8 @@ export async function engine(args) {
   if (target !== undefined) writeFileSync(target, `${JSON.stringify({ machine, all }, undefined, 2)}\n`);
 }
 
-/** @param {string} file @param {number} rounds @param {number} tokens */
-async function measure(file, rounds, tokens) {
+/** @param {string} file @param {number} rounds @param {number} tokens @param {ReadonlySet<string>} parts */
+async function measure(file, rounds, tokens, parts) {
   /** @type {Row[]} */
   const rows = [];
   const put = (/** @type {Row} */ row) => {
@@ -81,6 +87,7 @@ async function measure(file, rounds, tokens) {
     });
     try {
       for (const busy of [false, true]) {
+        if (!parts.has(busy ? 'busy' : 'decode')) continue;
         const burner = busy ? spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }) : undefined;
         for (const clients of [1, 2, 4, 8]) {
           put(
@@ -97,17 +104,19 @@ async function measure(file, rounds, tokens) {
         }
         burner?.kill('SIGKILL');
       }
-      put(await cpuRow(place, daemon.pid ?? 0, tokens));
-      for (const row of await firstTokenRows(place, raws)) put(row);
-      put(await gapRow(place));
-      for (const row of await cancelRows(place)) put(row);
-      put({
-        name: 'memory of the worker',
-        values: { hearth: residentMiB(workerPid) },
-        unit: 'MiB',
-        note: `${sequences} sequences; raw ${Math.round(residentMiB(raws[0]?.child.pid ?? 0))}`,
-      });
-      put(await crashRow(place, workerPid));
+      if (parts.has('processor')) put(await cpuRow(place, daemon.pid ?? 0, tokens));
+      if (parts.has('first')) for (const row of await firstTokenRows(place, raws)) put(row);
+      if (parts.has('gap')) put(await gapRow(place));
+      if (parts.has('cancel')) for (const row of await cancelRows(place)) put(row);
+      if (parts.has('memory')) {
+        put({
+          name: 'memory of the worker',
+          values: { hearth: residentMiB(workerPid) },
+          unit: 'MiB',
+          note: `${sequences} sequences; raw ${Math.round(residentMiB(raws[0]?.child.pid ?? 0))}`,
+        });
+      }
+      if (parts.has('crash')) put(await crashRow(place, workerPid));
     } finally {
       for (const { child } of raws) child.kill('SIGKILL');
       server?.child.kill('SIGKILL');

@@ -1,4 +1,4 @@
-import type { BackendHealth, Health } from '@hearth/protocol';
+import type { BackendHealth, Health, ModelInfo } from '@hearth/protocol';
 
 /** The daemon's health in a few lines for a person at a terminal. */
 export function describeHealth(health: Health): string {
@@ -18,11 +18,25 @@ function describeBackend(backend: BackendHealth): string {
   const parts = [`${backend.name}: ${backend.state.kind}`];
   if ('reason' in backend.state) parts.push(backend.state.reason);
   if (model !== undefined) parts.push(`${model.displayName}, ${String(model.contextSize)} tokens of context`);
+  if (model?.threads !== undefined) parts.push(describeThreads(model.threads, model.threadsFrom));
   if (model?.driverReason !== undefined) parts.push(`through node-llama-cpp: ${model.driverReason}`);
   if (backend.tokensPerSecond !== undefined)
     parts.push(`${String(Math.round(backend.tokensPerSecond))} tokens/s`);
   if (backend.breaker !== 'closed') parts.push(`breaker ${backend.breaker.replace('_', ' ')}`);
   return parts.join(' · ');
+}
+
+const origins: Readonly<Record<NonNullable<ModelInfo['threadsFrom']>, string>> = {
+  measured: 'measured',
+  measured_busy: 'measured while other work ran',
+  remembered: 'as measured before',
+  configured: 'as set for this model',
+  fixed: 'enough for a model this small',
+};
+
+function describeThreads(threads: number, from: ModelInfo['threadsFrom']): string {
+  const count = `${String(threads)} thread${threads === 1 ? '' : 's'}`;
+  return from === undefined ? count : `${count} (${origins[from]})`;
 }
 
 /** `4 s`, `3 min`, `2 h`: as coarse as a person wants it. */

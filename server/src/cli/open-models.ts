@@ -23,7 +23,9 @@ const mebibyte = 1024 * 1024;
 /** Makes an engine that looks at the memory before each load. The engine's code is loaded when one is needed. */
 export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) => Engine> {
   const { LlamaEngine } = await import('../engine/llama/llama-engine.js');
+  const { ThreadMemory } = await import('../engine/llama/thread-memory.js');
   const { active_permits: sequences, engine_driver: driver } = config;
+  const threadMemory = new ThreadMemory(path.join(modelsHome(process.env), '..', 'threads.json'));
   return ({ source, name, contextSize }) =>
     new LlamaEngine({
       source,
@@ -33,6 +35,7 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
       stateMemoryBytes: config.kv_memory_mib * mebibyte,
       stateDiskBytes: config.kv_disk_mib * mebibyte,
       ...(config.kv_disk ? { stateDirectory: path.join(modelsHome(process.env), '..', 'kv') } : {}),
+      threadMemory,
       privateDirectory: path.join(modelsHome(process.env), 'private'),
       chooseContext: async (facts) =>
         fitModel(facts, { contextSize, sequences }, await freeMemory()).contextSize,

@@ -27,6 +27,8 @@ import { SpeedMeter } from './speed-meter.js';
 import { taskPrompt } from './task-prompts.js';
 import { classifyDeath, findAssertion } from './worker-death.js';
 import type { WorkerExit } from './worker-death.js';
+import { machineKey } from './thread-memory.js';
+import type { ThreadMemory } from './thread-memory.js';
 import { WorkerProcess, defaultStopTimes } from './worker-process.js';
 import type { StopTimes } from './worker-process.js';
 import type {
@@ -40,6 +42,7 @@ import type {
   RequestFailure,
   StatesOrder,
   StepGrammars,
+  ThreadChoice,
 } from './worker/messages.js';
 
 /** What a {@link LlamaEngine} is made with. */
@@ -75,6 +78,8 @@ export interface LlamaEngineOptions {
   readonly stateDiskBytes?: number;
   /** Guesses tokens ahead from what stands before, where that pays. Default: false. */
   readonly drafts?: boolean;
+  /** Where it is kept how many threads are the fastest. Default: it is measured at each load. */
+  readonly threadMemory?: ThreadMemory;
 }
 
 const defaultContextSize = 8192;
@@ -373,8 +378,9 @@ export class LlamaEngine implements Engine {
       });
       try {
         const chosen = await this.#options.chooseContext?.(file.facts);
+        const measured = await this.#recall();
         if (signal.aborted) await file.close();
-        else this.#spawn(file, chosen);
+        else this.#spawn(file, chosen, measured);
       } catch (error) {
         await file.close();
         throw error;
@@ -398,7 +404,7 @@ export class LlamaEngine implements Engine {
     });
   }
 
-  #spawn(file: TrustedFile, chosenContext: number | undefined): void {
+  #spawn(file: TrustedFile, chosenContext: number | undefined, measured: ThreadChoice | undefined): void {
     const { facts } = file;
     if (facts.purpose === 'projector') {
       void file.close();
@@ -460,10 +466,23 @@ export class LlamaEngine implements Engine {
         threads,
         longestTokenBytes,
         ...(driver === undefined ? {} : { driver }),
+        ...(measured === undefined ? {} : { measured }),
         states: this.#orderStates(),
         drafts: this.#options.drafts === true,
       },
     });
+  }
+
+  /** What is known of this model on this machine. */
+  async #recall(): Promise<ThreadChoice | undefined> {
+    const { source, threadMemory, driver } = this.#options;
+    return threadMemory?.recall(machineKey(identify(source), driver ?? 'ffi'));
+  }
+
+  /** Keeps what was measured while nothing else ran. */
+  async #remember({ choice, choiceFrom, driver }: LoadedInfo): Promise<void> {
+    if (choice === undefined || choiceFrom !== 'measured') return;
+    await this.#options.threadMemory?.keep(machineKey(identify(this.#options.source), driver), choice);
   }
 
   /** States fit one model only: they go by what its file hashes to, or else by which file it is. */
@@ -497,6 +516,9 @@ export class LlamaEngine implements Engine {
         incarnation.spent = true;
         incarnation.worker.kill('SIGKILL');
         return;
+      case 'together':
+        // The channel takes them apart.
+        return;
       case 'fatal':
         incarnation.fatal = new HearthError(message.code, message.message);
         incarnation.worker.send({ kind: 'shutdown' });
@@ -525,6 +547,7 @@ export class LlamaEngine implements Engine {
       return;
     }
     await incarnation.file.close();
+    await this.#remember(info);
     if (this.#current === incarnation) this.#ready(incarnation, info, facts);
   }
 
@@ -545,6 +568,7 @@ export class LlamaEngine implements Engine {
       driver: info.driver,
       ...(info.driverReason === undefined ? {} : { driverReason: info.driverReason }),
       threads: info.threads,
+      threadsFrom: info.choiceFrom ?? (source.threads === undefined ? 'fixed' : 'configured'),
       ...(source.caution === undefined ? {} : { caution: source.caution }),
     };
     watchWork(incarnation);

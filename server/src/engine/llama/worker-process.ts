@@ -37,7 +37,7 @@ export class WorkerProcess {
     this.#child = child;
     this.pid = child.pid;
     child.on('message', (message: unknown) => {
-      if (isFromWorker(message)) onMessage(message);
+      for (const one of separate(message)) onMessage(one);
     });
     child.stderr?.on('data', (data: Buffer) => {
       this.#output = Buffer.concat([this.#output, data]).subarray(-outputBytes);
@@ -86,4 +86,11 @@ export class WorkerProcess {
     clearTimeout(timer);
     return ended;
   }
+}
+
+/** What a message from the channel says, in order; what is none of ours is left out. */
+export function* separate(message: unknown): Generator<FromWorker, void, void> {
+  if (!isFromWorker(message)) return;
+  if (message.kind === 'together') yield* message.messages.filter(isFromWorker);
+  else yield message;
 }

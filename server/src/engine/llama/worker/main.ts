@@ -13,6 +13,7 @@ import type {
 } from './messages.js';
 import { openStates } from './kv/open-states.js';
 import type { OpenStates } from './kv/open-states.js';
+import { Outbox } from './outbox.js';
 import { cutForCount } from './pieces.js';
 import { Questions } from './questions.js';
 import { RequestError, toRequestFailure } from './request-error.js';
@@ -38,9 +39,13 @@ type State =
 
 let state: State = { kind: 'idle' };
 
-function send(message: FromWorker): void {
+const outbox = new Outbox((message) => {
   // The channel is gone when the daemon is; `disconnect` then ends this process.
   if (process.connected) process.send?.(message);
+});
+
+function send(message: FromWorker): void {
+  outbox.put(message);
 }
 
 async function load(order: LoadOrder): Promise<void> {
@@ -131,6 +136,7 @@ async function shutdown(): Promise<void> {
     await state.scheduler.close();
     await state.states.flush();
   }
+  outbox.flush();
   process.exit(0);
 }
 

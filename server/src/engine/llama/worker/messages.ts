@@ -21,6 +21,8 @@ export interface LoadOrder {
   readonly contextSize: number;
   /** Threads to use; undefined: measure. */
   readonly threads: number | undefined;
+  /** What was measured of this model and machine before, in place of measuring. Only without {@link threads}. */
+  readonly measured?: ThreadChoice;
   /** Longest entry of the vocabulary in bytes; bounds what a prompt of a given length can be. */
   readonly longestTokenBytes: number;
   /** The driver to take and no other; undefined: the C interface where it works. */
@@ -79,11 +81,25 @@ export type Piece =
   /** A whole call; its arguments are a JSON object. */
   | { readonly kind: 'tool_call'; readonly call: ToolCall };
 
+/** How many threads decode, and why. */
+export interface ThreadChoice {
+  /** With which a step of one sequence was fastest. */
+  readonly threads: number;
+  /** Milliseconds of such a step with one thread. */
+  readonly narrowMs: number;
+  /** The same with the best number above one. */
+  readonly wideMs: number;
+}
+
 /** The model as it runs. */
 export interface LoadedInfo {
   readonly contextSize: number;
   readonly infill: boolean;
   readonly threads: number;
+  /** How long a decode step takes. Absent: it was not measured. */
+  readonly choice?: ThreadChoice;
+  /** Where the choice comes from. Absent: it was ordered. */
+  readonly choiceFrom?: 'measured' | 'measured_busy' | 'remembered';
   /** What drives llama.cpp: its C interface, or node-llama-cpp. */
   readonly driver: DriverName;
   /** Why it is not the main driver; holds no path. */
@@ -169,6 +185,8 @@ export type FromWorker =
   | { readonly kind: 'pong'; readonly stepMs: number; readonly grammars: StepGrammars }
   /** Work that was given up still holds a core, and nothing else is to be done: another worker is to take over. */
   | { readonly kind: 'spent' }
+  /** What came about in one step: one message costs both ends far less than several. None of them is one of these. */
+  | { readonly kind: 'together'; readonly messages: readonly FromWorker[] }
   /** The model cannot be served; the worker ends. */
   | { readonly kind: 'fatal'; readonly code: ErrorCode; readonly message: string };
 
@@ -193,6 +211,7 @@ const fromWorkerKinds: ReadonlySet<unknown> = new Set<FromWorker['kind']>([
   'pong',
   'fatal',
   'spent',
+  'together',
 ]);
 
 /** Whether a value from the channel is one of ours. Both ends are one build, so the kind decides. */

@@ -13,6 +13,7 @@ import type { GenerationResult, Piece, RequestFailure, StepGrammars } from './me
 import { commonPrefix } from './kv/common-prefix.js';
 import { PrefixCache } from './kv/prefix-cache.js';
 import type { Scope, States } from './kv/states.js';
+import { MachineRoom } from './machine-room.js';
 import { PrefillPace } from './prefill-pace.js';
 import { AnswerReader } from './prompting/answer/answer-reader.js';
 import type { Redirect } from './prompting/answer/answer-reader.js';
@@ -116,6 +117,7 @@ export class Scheduler {
   readonly #mostWaiting: number;
   readonly #now: () => number;
   readonly #governor: ThreadGovernor;
+  readonly #room = new MachineRoom();
   /** Accepted, its prompt not yet made; what has come for it meanwhile. */
   readonly #preparing = new Map<number, { credit: number; aborted: boolean }>();
   #waiting: Job[] = [];
@@ -128,7 +130,6 @@ export class Scheduler {
   #loop: Promise<void> | undefined;
   #stepStarted: number | undefined;
   #stepJobs: readonly RunningJob[] = [];
-  #width = 0;
 
   constructor(driver: Driver, events: SchedulerEvents, options: SchedulerOptions = {}) {
     this.#driver = driver;
@@ -137,7 +138,8 @@ export class Scheduler {
     this.#mostWaiting = options.mostWaiting ?? 1024;
     this.#now = options.now ?? (() => performance.now());
     const { mostThreads } = driver.abilities;
-    this.#governor = new ThreadGovernor({ widest: mostThreads, first: driver.info.threads });
+    const { threads, choice } = driver.info;
+    this.#governor = new ThreadGovernor({ widest: mostThreads, first: threads, known: choice });
     this.#onIdle = options.onIdle ?? (() => undefined);
     this.#drafts = options.drafts === true ? driver.abilities.draftTokens : 0;
     this.#cache = new PrefixCache({ sequences: driver.sequences, states: options.states ?? [] });
@@ -421,9 +423,9 @@ export class Scheduler {
     const promptTokens = plan.reduce((sum, { tokens, isPrompt }) => sum + (isPrompt ? tokens.length : 0), 0);
     this.#pace.observe(decoding, promptTokens, milliseconds);
     if (promptTokens > 0 || plan.some(({ draft }) => draft.length > 0)) return;
-    if (decoding !== this.#width) this.#governor.reset();
-    this.#width = decoding;
-    this.#driver.setThreads(this.#governor.observe(milliseconds, now));
+    const governor = this.#governor;
+    const hasRoom = governor.asksForRoom ? this.#room.has(governor.widest, now) : undefined;
+    this.#driver.setThreads(governor.observe({ width: decoding, milliseconds, now, hasRoom }));
   }
 
   #settleStep(job: RunningJob, tokens: readonly number[], outcome: StepOutcome | undefined): void {

@@ -1,137 +1,188 @@
+import { StepTimes } from './step-times.js';
+
 /**
  * Chooses how many threads decode. llama.cpp's threads wait for each other by spinning, so one busy core makes a
  * step many times slower as soon as more than one thread takes part. This watches how long steps take: it goes down
  * to one thread at once when a step takes far longer than usual, and tries the full width again later, a few steps at
- * a time and with longer pauses while that is no gain. So it also finds the better width where the machine was busy
- * when the model was loaded.
+ * a time and with longer pauses while that is no gain. What it knows it keeps by how many sequences decode, so that
+ * requests may come and go meanwhile.
  */
 export interface GovernorOptions {
   /** Most threads, at least 1. */
   readonly widest: number;
-  /** Threads to begin with, as measured: the widest or fewer. Default: the widest. */
+  /** Threads to begin with, as measured: from 1 to `widest`. Default: the widest. */
   readonly first?: number;
-  /** A step that takes this many times the median is a jump. Default: 4. */
-  readonly jump?: number;
-  /** Milliseconds until the full width is tried after the first jump; doubles up to 60 s. Default: 2000. */
+  /** Milliseconds of a step of one sequence, measured when nothing else ran. Default: found out in use. */
+  readonly known?: StepCost | undefined;
+  /** Milliseconds until the full width is tried after the first narrowing; doubles up to 60 s. Default: 250. */
   readonly retryMs?: number;
 }
 
-const windowSize = 31;
+/** Milliseconds of a step of one sequence: with one thread, and with those that were the fastest. */
+export interface StepCost {
+  readonly narrowMs: number;
+  readonly wideMs: number;
+}
+
+/** One decode step that was not interrupted and had no part of a prompt. */
+export interface TimedStep {
+  /** How many sequences decoded. */
+  readonly width: number;
+  readonly milliseconds: number;
+  /** When it ended, of a monotonic clock in milliseconds. */
+  readonly now: number;
+  /**
+   * Whether other work on this machine leaves cores for all threads. Undefined: not known. Where it does not, the
+   * full width is tried once in a minute only; where it does again, at once.
+   */
+  readonly hasRoom?: boolean | undefined;
+}
+
+type Mode =
+  /** `good`: steps since it was taken up that were no slower than usual. `slow`: how many in a row were. */
+  | { readonly kind: 'wide'; good: number; slow: number }
+  /** `hadRoom`: whether the machine had room when last asked. */
+  | { readonly kind: 'narrow'; since: number | undefined; retryAt: number; hadRoom: boolean }
+  /** `ratios`: times of steps, by what one with one thread takes. */
+  | { readonly kind: 'trial'; readonly ratios: number[]; steps: number };
+
 const longestRetryMs = 60_000;
 /** Steps of one kind before their median says anything. */
-const enough = 8;
+const enough = 3;
+/** Slow steps in a row that are no accident. */
+const slowSteps = 3;
 /** Steps of a trial. */
-const trialSteps = 4;
+const trialSteps = 3;
+/** Steps of a trial at most, where the time with one thread is not known. */
+const longestTrial = 16;
 /** The full width stays when its steps take at most this part of a narrow one. */
 const gain = 0.95;
-/** How much longer steps of another width may take. */
-const staleSlack = 2;
 /** A trial ends at once when a step takes this many times a narrow one. */
 const trialJump = 1.5;
+/** Good steps after which the next narrowing is the first again. */
+const lasting = 31;
 
 export class ThreadGovernor {
-  readonly #widest: number;
-  readonly #jump: number;
+  readonly #wide: number;
   readonly #firstRetryMs: number;
-  #threads: number;
-  /** Steps at full width. */
-  #wide: number[] = [];
-  /** Median step at full width, from before it was left. */
-  #usual: number | undefined;
-  /** Whether that was of steps of another width. */
-  #isStale = false;
-  /** Steps with one thread. */
-  #narrow: number[] = [];
-  /** How many steps at full width since it was taken up, where that is a trial. */
-  #trial: number | undefined;
-  #retryAt: number | undefined;
   #retryMs: number;
+  #mode: Mode;
+  /** Steps with all threads, when nothing disturbed them. */
+  readonly #usual = new StepTimes();
+  /** Steps with one thread. */
+  readonly #narrow = new StepTimes();
 
-  constructor(options: GovernorOptions) {
-    this.#widest = Math.max(1, options.widest);
-    this.#jump = options.jump ?? 4;
-    this.#firstRetryMs = options.retryMs ?? 2000;
-    this.#retryMs = this.#firstRetryMs;
-    this.#threads = Math.max(1, Math.min(options.first ?? this.#widest, this.#widest));
+  constructor({ widest, first = widest, known, retryMs = 250 }: GovernorOptions) {
+    this.#wide = first > 1 ? Math.min(first, widest) : Math.max(1, widest);
+    this.#firstRetryMs = retryMs;
+    this.#retryMs = retryMs;
+    this.#mode = first > 1 ? wide() : { kind: 'narrow', since: undefined, retryAt: Infinity, hadRoom: true };
+    if (known === undefined) return;
+    this.#narrow.add(1, known.narrowMs);
+    if (first > 1) this.#usual.add(1, known.wideMs);
   }
 
   /** Threads for the next step. */
   get threads(): number {
-    return this.#threads;
+    return this.#mode.kind === 'narrow' ? 1 : this.#wide;
   }
 
-  /**
-   * Takes the time of one decode step, of steps of equal width only, and gives the threads for the next.
-   *
-   * @param milliseconds How long the step took.
-   * @param now A monotonic clock in milliseconds.
-   */
-  observe(milliseconds: number, now: number): number {
-    if (this.#widest === 1) return 1;
-    if (this.#threads === 1) this.#observeNarrow(milliseconds, now);
-    else this.#observeWide(milliseconds, now);
-    return this.#threads;
+  /** Threads when nothing disturbs them. */
+  get widest(): number {
+    return this.#wide;
   }
 
-  /** Forgets the times of steps, for steps of another width. */
-  reset(): void {
-    if (this.#wide.length >= enough) this.#usual = median(this.#wide);
-    this.#isStale = true;
-    this.#wide = [];
-    this.#narrow = [];
-    if (this.#trial === undefined) return;
-    this.#trial = undefined;
-    this.#threads = 1;
-    this.#retryAt = undefined;
+  /** Whether {@link TimedStep.hasRoom} is of use for the next step. */
+  get asksForRoom(): boolean {
+    return this.#mode.kind === 'narrow' && this.#wide > 1;
   }
 
-  #observeNarrow(milliseconds: number, now: number): void {
-    this.#narrow = [...this.#narrow, milliseconds].slice(-windowSize);
-    this.#retryAt ??= now + this.#retryMs;
+  /** Takes the time of a step and gives the threads for the next. */
+  observe(step: TimedStep): number {
+    if (this.#wide === 1) return 1;
+    switch (this.#mode.kind) {
+      case 'narrow':
+        this.#observeNarrow(this.#mode, step);
+        break;
+      case 'trial':
+        this.#observeTrial(this.#mode, step);
+        break;
+      case 'wide':
+        this.#observeWide(this.#mode, step);
+    }
+    return this.threads;
+  }
+
+  #observeNarrow(
+    mode: Extract<Mode, { kind: 'narrow' }>,
+    { width, milliseconds, now, hasRoom }: TimedStep,
+  ): void {
+    this.#narrow.add(width, milliseconds);
+    if (mode.since === undefined) {
+      mode.since = now;
+      mode.retryAt = now + this.#retryMs;
+    }
+    if (hasRoom === true && !mode.hadRoom) {
+      this.#retryMs = this.#firstRetryMs;
+      mode.retryAt = Math.min(mode.retryAt, now);
+    }
+    if (hasRoom !== undefined) mode.hadRoom = hasRoom;
     // Without knowing how long a narrow step takes, a trial would not know what it is worth.
-    if (now < this.#retryAt || this.#narrow.length < enough) return;
-    this.#threads = this.#widest;
-    this.#trial = 0;
-    this.#wide = [];
+    if (now < mode.retryAt || this.#narrow.count(width) < enough) return;
+    if (hasRoom === false && now < mode.since + longestRetryMs) return;
+    this.#mode = { kind: 'trial', ratios: [], steps: 0 };
   }
 
-  #observeWide(milliseconds: number, now: number): void {
-    const narrow = this.#narrow.length >= enough ? median(this.#narrow) : undefined;
-    // Steps of another width are known to a few times only, which is enough to see one that is fifty times slower.
-    const slack = this.#isStale ? staleSlack : 1;
-    const before = this.#usual === undefined ? undefined : this.#usual * slack;
-    const usual = this.#wide.length >= enough ? median(this.#wide) : before;
-    const limit = this.#trial === undefined || narrow === undefined ? Infinity : narrow * trialJump;
-    if (milliseconds > Math.min(limit, usual === undefined ? Infinity : usual * this.#jump)) {
-      this.#narrowDown(now);
+  #observeTrial(mode: Extract<Mode, { kind: 'trial' }>, { width, milliseconds, now }: TimedStep): void {
+    const narrow = this.#narrow.count(width) < enough ? undefined : this.#narrow.median(width);
+    mode.steps += 1;
+    if (milliseconds > (narrow ?? this.#narrow.bound(width) ?? Infinity) * trialJump) {
+      this.#goNarrow(now);
       return;
     }
-    this.#wide = [...this.#wide, milliseconds].slice(-windowSize);
-    if (this.#trial !== undefined) {
-      this.#trial += 1;
-      if (this.#trial < trialSteps) return;
-      this.#trial = undefined;
-      if (narrow !== undefined && median(this.#wide) > narrow * gain) {
-        this.#narrowDown(now);
-        return;
-      }
+    if (narrow !== undefined) mode.ratios.push(milliseconds / narrow);
+    if (mode.ratios.length < trialSteps && mode.steps < longestTrial) return;
+    const ratio = mode.ratios.toSorted((one, other) => one - other)[Math.floor(mode.ratios.length / 2)];
+    if (ratio !== undefined && ratio > gain) {
+      this.#goNarrow(now);
+      return;
     }
-    if (this.#wide.length === windowSize) this.#retryMs = this.#firstRetryMs;
+    this.#usual.clear();
+    this.#usual.add(width, milliseconds);
+    this.#mode = wide();
   }
 
-  #narrowDown(now: number): void {
-    if (this.#wide.length >= enough) {
-      this.#usual = median(this.#wide);
-      this.#isStale = false;
+  #observeWide(mode: Extract<Mode, { kind: 'wide' }>, { width, milliseconds, now }: TimedStep): void {
+    // With n threads a step takes at least an nth of the time: one that takes n times the usual has lost all of it.
+    const usual = this.#usual.count(width) < enough ? this.#usual.bound(width) : this.#usual.median(width);
+    const slow = (usual ?? Infinity) * this.#wide;
+    const narrow = this.#narrow.median(width) ?? this.#narrow.bound(width);
+    const isSlow = milliseconds > Math.min(slow, narrow ?? Infinity);
+    mode.slow = isSlow ? mode.slow + 1 : 0;
+    if (milliseconds > 2 * slow || mode.slow >= slowSteps) {
+      this.#narrow.clear();
+      this.#goNarrow(now);
+      return;
     }
-    this.#threads = 1;
-    this.#trial = undefined;
-    this.#retryAt = now + this.#retryMs;
+    if (isSlow) return;
+    this.#usual.add(width, milliseconds);
+    mode.good += 1;
+    if (mode.good >= lasting) this.#retryMs = this.#firstRetryMs;
+    // Busy from the first step on, it would take what it sees for usual.
+    if (narrow === undefined && mode.good >= enough) this.#compare(now);
+  }
+
+  /** Times a few steps with one thread, and then with all. */
+  #compare(now: number): void {
+    this.#mode = { kind: 'narrow', since: now, retryAt: now, hadRoom: true };
+  }
+
+  #goNarrow(now: number): void {
+    this.#mode = { kind: 'narrow', since: now, retryAt: now + this.#retryMs, hadRoom: true };
     this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
   }
 }
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+function wide(): Mode {
+  return { kind: 'wide', good: 0, slow: 0 };
 }

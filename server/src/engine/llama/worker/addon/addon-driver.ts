@@ -27,7 +27,7 @@ import type {
 import { refuseGrammar } from '../grammar-guard.js';
 import { LoadError, mostThreads, randomSeed } from '../load.js';
 import type { LoadProgress } from '../load.js';
-import type { LoadOrder, LoadedInfo } from '../messages.js';
+import type { LoadOrder, LoadedInfo, ThreadChoice } from '../messages.js';
 import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
 import { refuseUnsupported } from '../unsupported.js';
@@ -77,7 +77,8 @@ export async function loadAddonDriver(
       threads,
     });
     const driver = new AddonDriver(library, llama, model, context, order);
-    if (order.threads === undefined) await driver.calibrate(Math.min(threads, llama.cpuMathCores));
+    if (order.threads === undefined && order.measured !== undefined) driver.remember(order.measured);
+    else if (order.threads === undefined) await driver.calibrate(Math.min(threads, llama.cpuMathCores));
     return driver;
   } catch (error) {
     throw explainLoadFailure(error, complaints, order, library.InsufficientMemoryError);
@@ -114,6 +115,7 @@ class AddonDriver implements Driver {
   readonly #model: LlamaModel;
   readonly #context: LlamaContext;
   readonly #prompts: PromptBuilder;
+  #choice: Pick<LoadedInfo, 'choice' | 'choiceFrom'> = {};
   readonly #order: LoadOrder;
 
   constructor(library: Library, llama: Llama, model: LlamaModel, context: LlamaContext, order: LoadOrder) {
@@ -139,6 +141,7 @@ class AddonDriver implements Driver {
       contextSize: Math.min(this.#order.contextSize, this.#context.contextSize),
       infill: this.#prompts.infill,
       threads: this.#llama.maxThreads,
+      ...this.#choice,
       driver: 'addon',
       embedder: this.embedder.info,
       tools: true,
@@ -275,6 +278,19 @@ class AddonDriver implements Driver {
     for (const sequence of this.sequences) sequence.loseCall();
   }
 
+  /** Takes what was measured before. */
+  remember(choice: ThreadChoice): void {
+    this.#choose(choice, 'remembered');
+  }
+
+  #choose(
+    { threads, narrowMs, wideMs }: ThreadChoice,
+    choiceFrom: NonNullable<LoadedInfo['choiceFrom']>,
+  ): void {
+    this.setThreads(threads);
+    this.#choice = { choice: { threads: this.info.threads, narrowMs, wideMs }, choiceFrom };
+  }
+
   /** Times a few steps at each width and keeps the fastest. */
   async calibrate(most: number): Promise<void> {
     const [sequence] = this.sequences;
@@ -283,14 +299,14 @@ class AddonDriver implements Driver {
       this.setThreads(1);
       return;
     }
-    const threads = await calibrateThreads(async (count) => {
+    const calibration = await calibrateThreads(async (count) => {
       this.setThreads(count);
       if (sequence.tokens().length >= this.info.contextSize - 2) await sequence.truncate(0);
       const start = performance.now();
       await sequence.prefill([token]);
       return performance.now() - start;
     }, most);
-    this.setThreads(threads);
+    this.#choose(calibration, calibration.quiet ? 'measured' : 'measured_busy');
     await sequence.truncate(0);
   }
 

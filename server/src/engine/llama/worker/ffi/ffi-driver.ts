@@ -16,7 +16,7 @@ import type {
 import { refuseGrammar } from '../grammar-guard.js';
 import { LoadError, mostThreads, randomSeed } from '../load.js';
 import type { LoadProgress } from '../load.js';
-import type { LoadOrder, LoadedInfo } from '../messages.js';
+import type { LoadOrder, LoadedInfo, ThreadChoice } from '../messages.js';
 import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
 import { refuseUnsupported } from '../unsupported.js';
@@ -97,7 +97,8 @@ export async function loadFfiDriver(
   const any = model.special('begin') ?? model.special('end') ?? 0;
   const { aborts } = await testContext(context, any);
   const driver = new FfiDriver(model, context, pool, order, pooling, aborts);
-  if (order.threads === undefined) await driver.calibrate(limit, any);
+  if (order.threads === undefined && order.measured !== undefined) driver.remember(order.measured);
+  else if (order.threads === undefined) await driver.calibrate(limit, any);
   else driver.setThreads(limit);
   return driver;
 }
@@ -143,6 +144,7 @@ class FfiDriver implements Driver {
   readonly #pool: Threadpool | undefined;
   readonly #order: LoadOrder;
   readonly #prompts: PromptBuilder;
+  #choice: Pick<LoadedInfo, 'choice' | 'choiceFrom'> = {};
   #turn: Promise<unknown> = Promise.resolve();
   #threads = 1;
   /** What is to hold from the next step on; threads cannot be changed while one is in progress. */
@@ -191,6 +193,7 @@ class FfiDriver implements Driver {
       contextSize: this.#order.contextSize,
       infill: this.#prompts.infill,
       threads: this.#wantedThreads,
+      ...this.#choice,
       driver: 'ffi',
       embedder: this.embedder.info,
       tools: this.#context !== undefined,
@@ -302,11 +305,24 @@ class FfiDriver implements Driver {
     // No call of this driver gets lost: each has an answer, or is given up after a time.
   }
 
+  /** Takes what was measured before. */
+  remember(choice: ThreadChoice): void {
+    this.#choose(choice, 'remembered');
+  }
+
+  #choose(
+    { threads, narrowMs, wideMs }: ThreadChoice,
+    choiceFrom: NonNullable<LoadedInfo['choiceFrom']>,
+  ): void {
+    this.setThreads(threads);
+    this.#choice = { choice: { threads: this.info.threads, narrowMs, wideMs }, choiceFrom };
+  }
+
   /** Times a few steps at each width and keeps the fastest. */
   async calibrate(most: number, token: number): Promise<void> {
     const [sequence] = this.sequences;
     if (sequence === undefined || most < 2) return;
-    const threads = await calibrateThreads(async (count) => {
+    const calibration = await calibrateThreads(async (count) => {
       this.setThreads(count);
       if (sequence.tokens().length >= Math.min(64, this.#order.contextSize - 2)) sequence.cut(0);
       const start = performance.now();
@@ -314,7 +330,7 @@ class FfiDriver implements Driver {
       if (outcome?.kind !== 'evaluated') throw new FfiUnavailable('A step of the calibration did not work.');
       return performance.now() - start;
     }, most);
-    this.setThreads(threads);
+    this.#choose(calibration, calibration.quiet ? 'measured' : 'measured_busy');
     sequence.cut(0);
   }
 
