@@ -1,4 +1,4 @@
-import { EventEmitter, window, type ExtensionContext } from 'vscode';
+import { commands, EventEmitter, window, type ExtensionContext } from 'vscode';
 import type { HearthExtensionApi } from './api.js';
 import { registerCommands } from './commands/commands.js';
 import { createGhostText, type GhostText } from './ghost-text/ghost-text.js';
@@ -34,6 +34,7 @@ export function createHearth(context: ExtensionContext): Hearth {
         ghostText.middleware(),
         listener,
         ghostText.told,
+        (model) => void commands.executeCommand('hearth.addModel', model),
       );
     }),
   );

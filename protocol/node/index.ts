@@ -1,3 +1,4 @@
+export * from './channels.js';
 export * from './conformance.js';
 export * from './connect.js';
 export * from './dial.js';

@@ -1,8 +1,5 @@
 import { type StatusBody, statusBodySchema } from '../src/channels.js';
-import { isJsonObject } from '../src/json.js';
-import { encodeFrameBytes, NdjsonDecoder, parseLine } from '../src/ndjson.js';
-import { dial } from './dial.js';
-import { socketTransport } from './socket-transport.js';
+import { connectChannels } from './channels.js';
 
 /**
  * What the daemon at the inference socket `path` says of itself on the channel `status`: as it is now, then each change,
@@ -14,29 +11,16 @@ export async function* watchStatus(
   path: string,
   signal: AbortSignal,
 ): AsyncGenerator<StatusBody, void, void> {
-  const transport = socketTransport(await dial({ path }, { signal, timeoutMs: 0 }));
-  const abort = (): void => {
-    transport.close();
-  };
-  signal.addEventListener('abort', abort, { once: true });
-  const decoder = new NdjsonDecoder();
+  const { send, frames, close } = await connectChannels(path, signal);
   try {
-    await transport.send(encodeFrameBytes({ type: 'subscribe', channel: 'status' }));
-    for await (const chunk of transport.chunks) {
-      for (const line of decoder.push(chunk)) {
-        const parsed = parseLine(line);
-        if (parsed.kind !== 'value' || parsed.value['type'] !== 'event') continue;
-        const { subscription, seq, body } = parsed.value;
-        const status = isJsonObject(body) ? statusBodySchema.safeParse(body).data : undefined;
-        if (status !== undefined) yield status;
-        await transport.send(encodeFrameBytes({ type: 'ack', subscription, seq }));
-      }
+    await send({ type: 'subscribe', channel: 'status' });
+    for await (const frame of frames) {
+      if (frame.type !== 'event') continue;
+      const status = statusBodySchema.safeParse(frame.body).data;
+      if (status !== undefined) yield status;
+      await send({ type: 'ack', subscription: frame.subscription, seq: frame.seq }).catch(() => undefined);
     }
-  } catch (error) {
-    // A daemon that has gone, or an end that was asked for, is the end of the watch like any other.
-    if (!(error instanceof Error && 'code' in error) && !signal.aborted) throw error;
   } finally {
-    signal.removeEventListener('abort', abort);
-    transport.close();
+    close();
   }
 }

@@ -56,6 +56,8 @@ export const asks = {
 } as const satisfies Record<string, { readonly question: z.ZodType; readonly answer: z.ZodType }>;
 /** A kind of question. */
 export type AskKind = keyof typeof asks;
+/** What is asked. */
+export type AskQuestion<Kind extends AskKind> = z.input<(typeof asks)[Kind]['question']>;
 /** Every kind of question. */
 export const askKinds = Object.keys(asks) as readonly AskKind[];
 const askKind = z.enum(Object.keys(asks) as [AskKind, ...AskKind[]]);

@@ -10,6 +10,7 @@ export * from './ghost-text.js';
 export * from './json.js';
 export * from './limits.js';
 export * from './messages.js';
+export * from './messages-channels.js';
 export * from './messages-ghost-text.js';
 export * from './messages-models.js';
 export * from './ndjson.js';

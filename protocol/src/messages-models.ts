@@ -52,7 +52,7 @@ export namespace ModelsRequest {
   export const type = new RequestType0<Result, ErrorData>(method);
 }
 
-/** Server → client. What {@link ModelsRequest} says has changed. Sent to who subscribed to `health`. */
+/** Server → client. What {@link ModelsRequest} says has changed. Sent to who has asked for it once. */
 export namespace ModelsChanged {
   export const method = 'hearth/modelsChanged';
   export const type = new NotificationType0(method);

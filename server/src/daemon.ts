@@ -55,6 +55,7 @@ import type { KernelLock } from './lock/kernel-lock.js';
 import { makeProofSecret, removeProofSecret } from './lock/proof-secret.js';
 import type { RuntimePaths } from './lock/runtime-directory.js';
 import type { ModelsConfig } from './residency/models.js';
+import { offerTimeoutMs } from './residency/download-offers.js';
 import { Models } from './residency/models.js';
 import type { RecordActivity } from './record-activity.js';
 import { NotReadyError, waitForReady } from './router/ready-gate.js';
@@ -373,7 +374,7 @@ export class Daemon implements DaemonApi {
     await this.#connections.closeAll(goodbyeMs);
     await Promise.race([Promise.all(closing), delay(1000, undefined, { ref: false })]);
     await this.#flush();
-    await Promise.all([...engines.map((engine) => engine.stop()), this.models?.pool.stop(), plane?.close()]);
+    await Promise.all([...engines.map((engine) => engine.stop()), this.models?.stop(), plane?.close()]);
     await this.#observed.close();
     log.record('info', 'daemon', {
       msg: 'daemon_stopped',
@@ -552,7 +553,6 @@ export class Daemon implements DaemonApi {
     });
     return serveInference(socket, {
       daemon: this,
-      connection: connection.id,
       record: this.#record,
       transport,
       writeTimeoutMs: config.write_timeout_secs * 1000,
@@ -576,6 +576,10 @@ export class Daemon implements DaemonApi {
       setServable: (ids) => this.#admission.setServable(ids),
       refuse: (id, error) => this.#admission.refuseModel(id, error),
       record: this.#record,
+      confirmDownload: async (model, bytes) => {
+        const options = { timeoutMs: offerTimeoutMs, signal: this.#stopping.signal };
+        return this.channels.confirmDownload({ model, bytes }, options);
+      },
       onEngine: (engine) => this.#follow(engine, 'on_demand'),
       tell: (phase) => {
         const frame: AdminFrame = { ...adminEnvelope, status: 'loading_model', ...phase };

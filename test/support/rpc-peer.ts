@@ -9,6 +9,7 @@ import { ceilingMs, within } from './wait.js';
 export class RpcPeer {
   readonly #output: Writable;
   readonly #messages: Frame[] = [];
+  readonly #given = new Set<Frame>();
   readonly #close: () => void;
   #wakers: (() => void)[] = [];
   #buffer = Buffer.alloc(0);
@@ -54,6 +55,21 @@ export class RpcPeer {
   /** A notification of this method, the first that came or is to come. */
   async notified(method: string): Promise<Frame> {
     return this.#find((message) => message['method'] === method, method);
+  }
+
+  /** The next notification of this method that this has not given yet. */
+  async nextNotified(method: string): Promise<Frame> {
+    const found = await this.#find(
+      (message) => message['method'] === method && !this.#given.has(message),
+      method,
+    );
+    this.#given.add(found);
+    return found;
+  }
+
+  /** How many notifications of this method have come. */
+  count(method: string): number {
+    return this.#messages.filter((message) => message['method'] === method).length;
   }
 
   send(message: unknown): void {

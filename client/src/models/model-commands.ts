@@ -4,9 +4,11 @@ import { signalOf } from '../vscode-signal.js';
 import { catalogueItems, type ModelItem, showBytes, storeItems } from './model-items.js';
 
 /** The commands about models, by name. Errors are told by whoever registers them. */
-export function modelCommands(sidecar: Sidecar): Readonly<Record<string, () => Promise<void>>> {
+export function modelCommands(
+  sidecar: Sidecar,
+): Readonly<Record<string, (source?: unknown) => Promise<void>>> {
   return {
-    'hearth.addModel': () => addModel(sidecar),
+    'hearth.addModel': (source) => (typeof source === 'string' ? pull(sidecar, source) : addModel(sidecar)),
     'hearth.switchModel': () => switchModel(sidecar),
   };
 }
@@ -46,6 +48,7 @@ async function askSource(): Promise<string | undefined> {
   return source === undefined || source.trim() === '' ? undefined : source.trim();
 }
 
+/** Fetches a model, or joins who fetches it already, with progress and a way to stop and to go on. */
 async function pull(sidecar: Sidecar, source: string): Promise<void> {
   const pulled = await window.withProgress(
     { location: ProgressLocation.Notification, title: `Fetching ${source}`, cancellable: true },

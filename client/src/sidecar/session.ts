@@ -1,6 +1,9 @@
 import {
   ActivityAppended,
+  asks,
   CancelStreamRequest,
+  ChannelFrameNotification,
+  ChannelRequestMessage,
   CountTokensRequest,
   DrainingNotification,
   GenerateRequestMessage,
@@ -12,6 +15,7 @@ import {
   SubscribeRequest,
   SwitchModelRequest,
   type ActivityRecord,
+  type ChannelFrame,
   type GhostTextOutcome,
   type Health,
   type StreamInfo,
@@ -37,6 +41,7 @@ import {
   type SidecarChild,
   type SidecarCommand,
 } from './child.js';
+import { answeredKinds, askPerson } from '../questions/questions.js';
 import { HearthFailure, type HearthConnection } from './hearth-connection.js';
 import type { Session, SessionEnd } from './supervisor.js';
 
@@ -65,6 +70,7 @@ export function startSession(
   middleware: Middleware,
   listener: SessionListener,
   onGhostText: (outcomes: readonly GhostTextOutcome[]) => void,
+  onDownloadApproved: (model: string) => void,
 ): SidecarSession {
   let message: string | undefined;
   const child = startChild(command, (line) => {
@@ -84,6 +90,9 @@ export function startSession(
     replayed = false;
   });
   client.onNotification(GhostTextTold.type, ({ outcomes }) => onGhostText(outcomes));
+  client.onNotification(ChannelFrameNotification.type, (frame) => {
+    if (frame.type === 'push') void answer(client, frame, onDownloadApproved);
+  });
   client.onNotification(DrainingNotification.type, () => {
     draining = true;
   });
@@ -94,6 +103,11 @@ export function startSession(
     .then(() =>
       // A daemon of an earlier build does not know this channel, and serves all the same.
       client.sendRequest(SubscribeRequest.type, { channels: ['ghost_text'] }).catch(() => null),
+    )
+    .then(() =>
+      client
+        .sendRequest(ChannelRequestMessage.type, { type: 'handle', kinds: [...answeredKinds] })
+        .catch(() => null),
     )
     .catch((error: unknown) => {
       log.warn(`The connection to the sidecar could not be made: ${nameOf(error)}.`);
@@ -130,6 +144,21 @@ export function startSession(
       }
     },
   };
+}
+
+/** Asks the person what another program wants to know, and hands on the answer. Late answers are nobody's loss. */
+async function answer(
+  client: LanguageClient,
+  { correlation, kind, question }: Extract<ChannelFrame, { type: 'push' }>,
+  onDownloadApproved: (model: string) => void,
+): Promise<void> {
+  const body = await askPerson(kind, question);
+  await client
+    .sendRequest(ChannelRequestMessage.type, { type: 'reply', correlation, body })
+    .catch(() => null);
+  if (kind !== 'confirm_download' || !body.approved) return;
+  const { data } = asks.confirm_download.question.safeParse(question);
+  if (data !== undefined) onDownloadApproved(data.model);
 }
 
 function makeClient(child: SidecarChild, log: LogOutputChannel, middleware: Middleware): LanguageClient {

@@ -11,8 +11,6 @@ export interface Channels {
 
 /** The connection as a session sees it. */
 export interface ChannelPeer {
-  /** Its number in the connection supervisor. */
-  readonly connection: number;
   /**
    * Writes whole lines, in the order of the calls. Resolves when there is room for more; rejects when the connection is
    * gone. Never blocks whoever did not ask for it: what is not taken waits in the session's outbox, within its bounds.

@@ -1,4 +1,4 @@
-import type { AskKind, MetricsBody } from '@hearth/protocol';
+import { type AskQuestion, asks, type MetricsBody } from '@hearth/protocol';
 import { ReplyTable } from '../connections/replies.js';
 import { AskDesk } from './asks.js';
 import type { ChannelPeer, Channels, ChannelSession } from './channels-port.js';
@@ -45,6 +45,7 @@ export class ChannelSystem implements Channels {
   readonly #published: IdempotencyWindow<Published>;
   readonly #shared: SharedBudget;
   #durable: DurableChannels = noDurableChannels;
+  #lastSession = 0;
   #lastSubscription = 0;
   #shed = 0;
 
@@ -87,7 +88,8 @@ export class ChannelSystem implements Channels {
 
   open(peer: ChannelPeer): ChannelSession {
     const { limits } = this.#options;
-    return new Session(peer, {
+    this.#lastSession += 1;
+    return new Session(this.#lastSession, peer, {
       hub: this.#hub,
       durable: this.#durable,
       replies: this.#replies,
@@ -114,16 +116,16 @@ export class ChannelSystem implements Channels {
   }
 
   /**
-   * The daemon asks a client.
+   * The daemon asks a client whether a model may be fetched.
    *
    * @throws as {@link AskDesk.ask} and PendingReply.answer do.
    */
-  async ask(
-    kind: AskKind,
-    question: unknown,
+  async confirmDownload(
+    question: AskQuestion<'confirm_download'>,
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
-  ): Promise<unknown> {
-    return this.#asks.ask(kind, question, options).answer;
+  ): Promise<boolean> {
+    const answer = await this.#asks.ask('confirm_download', question, options).answer;
+    return asks.confirm_download.answer.parse(answer).approved;
   }
 
   /** Brings durable channels to the disk. @throws ShutdownFlushError */

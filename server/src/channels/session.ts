@@ -57,8 +57,9 @@ export class Session implements ChannelSession, Askable, Party {
   #questions: Lane | undefined;
   #closed = false;
 
-  constructor(peer: ChannelPeer, parts: SessionParts) {
-    this.connection = peer.connection;
+  /** @param connection its number among all that speak of channels */
+  constructor(connection: number, peer: ChannelPeer, parts: SessionParts) {
+    this.connection = connection;
     this.#peer = peer;
     this.#parts = parts;
     this.#outbox = new Outbox({ ...parts.outbox, write: peer.write, onOversized: peer.close });

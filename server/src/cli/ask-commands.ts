@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { StartupError } from '../lock/startup-error.js';
+import type { ApproveFlags } from './approve.js';
 import type { ChatFlags } from './chat/chat.js';
 import type { EmbedFlags } from './embed.js';
 import type { ExitCode } from './exit-codes.js';
@@ -47,6 +48,23 @@ export function addAskCommands(program: Command, finish: (code: ExitCode) => voi
     .action(async (text: string | undefined, flags: TokenizeFlags) => {
       const { tokenizeCommand } = await import('./tokenize.js');
       finish(await tokenizeCommand(text, flags));
+    });
+
+  program
+    .command('approve')
+    .description(
+      'Ask whoever sits at an editor whether something may be done. Exits with 0 for yes, 7 for no.',
+    )
+    .argument('<what>', 'what is to be done, such as `deploy`')
+    .option('--summary <text>', 'a few words on what it would do')
+    .option('--timeout <seconds>', 'how long to wait for the answer (default: 120)', wholeNumber)
+    .option(
+      '--runtime-dir <dir>',
+      'where sockets and lock are (default: $XDG_RUNTIME_DIR/hearth or ~/.hearth/run)',
+    )
+    .action(async (what: string, flags: ApproveFlags) => {
+      const { approve } = await import('./approve.js');
+      finish(await approve(what, flags));
     });
 }
 

@@ -12,6 +12,8 @@ export const exitCodes = {
   queueFull: 5,
   /** The daemon ended, and messages of durable channels could not be saved. */
   notSaved: 6,
+  /** Somebody was asked, and said no. */
+  denied: 7,
   /** Ended by Ctrl-C or by a signal before it was done. */
   interrupted: 130,
 } as const;

@@ -9,7 +9,7 @@ import {
 import type { ModelsApi } from '../daemon-api.js';
 import type { Engine } from '../engine/engine.js';
 import type { Residency } from '../generation/generator.js';
-import { readCatalogue } from '../models/catalogue/catalogue.js';
+import { type CatalogueEntry, readCatalogue } from '../models/catalogue/catalogue.js';
 import { recommend } from '../models/catalogue/recommend.js';
 import { freeMemory } from '../models/memory/free-memory.js';
 import type { ModelSource } from '../models/model-source.js';
@@ -18,8 +18,10 @@ import type { Manifest } from '../models/store/manifest.js';
 import { isModelName } from '../models/store/model-name.js';
 import type { ModelStore } from '../models/store/model-store.js';
 import type { RecordActivity } from '../record-activity.js';
+import { DownloadOffers } from './download-offers.js';
 import { ModelPool, type PoolModel } from './model-pool.js';
 import type { Demand, ResidencyPolicy } from './plan.js';
+import { type Fetch, SharedPulls } from './shared-pulls.js';
 
 /** What a daemon that loads models on demand is made with. */
 export interface ModelsConfig {
@@ -45,6 +47,8 @@ export interface ModelsHost {
   readonly setServable: (ids: ReadonlySet<string>) => void;
   readonly refuse: (id: string, error: HearthError) => void;
   readonly record: RecordActivity;
+  /** Asks a client whether a model may be fetched. @throws HearthError where nobody is there to be asked */
+  readonly confirmDownload: (model: string, bytes: number) => Promise<boolean>;
   /** To follow an engine that was made. */
   readonly onEngine: (engine: Engine) => void;
   /** News for the admin socket, which does not become the daemon's state. */
@@ -52,6 +56,8 @@ export interface ModelsHost {
   /** To say again that the daemon is ready, when such news is over. */
   readonly tellReady: () => void;
 }
+
+type PullParams = Pick<PullModelRequest.Params, 'source' | 'name'>;
 
 /** Roughly what a model takes beside its file. The load itself looks at the header. */
 const beside = { share: 1.15, bytes: 256 * 1024 * 1024 } as const;
@@ -69,11 +75,20 @@ export class Models implements ModelsApi, Residency {
   readonly #host: ModelsHost;
   /** The model for whoever names none; undefined: the daemon's own. */
   #chosen: string | undefined;
+  readonly #pulls = new SharedPulls();
+  readonly #offers: DownloadOffers;
 
   constructor(config: ModelsConfig, host: ModelsHost) {
     this.#config = config;
     this.#host = host;
     this.events.setMaxListeners(0);
+    this.#offers = new DownloadOffers({
+      ask: host.confirmDownload,
+      pull: (source) => {
+        this.#pulls.start(`${source}\n`, this.#fetch({ source }));
+      },
+      now: () => performance.now(),
+    });
     this.pool = new ModelPool({
       policy: config.policy,
       clock: systemClock,
@@ -108,7 +123,28 @@ export class Models implements ModelsApi, Residency {
     if (model !== undefined && this.#host.isFixed(model)) return undefined;
     // The model that the daemon was started with is never unloaded before somebody switches.
     if (wanted === undefined || (wanted === own && this.#chosen === undefined)) return undefined;
-    return this.pool.know(wanted);
+    try {
+      return await this.pool.know(wanted);
+    } catch (error) {
+      throw await this.#explain(wanted, error);
+    }
+  }
+
+  /** A model that is not there and could be is offered to somebody who can say yes. Gives the error to tell. */
+  async #explain(wanted: string, error: unknown): Promise<unknown> {
+    if (!(error instanceof HearthError) || error.code !== 'model_not_found') return error;
+    const entry = await this.#inCatalogue(wanted);
+    if (entry === undefined) return error;
+    this.#offers.offer(entry);
+    return new HearthError(
+      'model_not_found',
+      `that model is not on this machine yet: fetch it with \`hearth pull ${entry.name}\`, or say yes where your editor asks`,
+    );
+  }
+
+  async #inCatalogue(name: string): Promise<CatalogueEntry | undefined> {
+    const catalogue = await readCatalogue().catch(() => []);
+    return catalogue.find((entry) => entry.name === name);
   }
 
   onLoading(model: string, tell: (model: string, progress: number | undefined) => void): () => void {
@@ -148,7 +184,20 @@ export class Models implements ModelsApi, Residency {
   }
 
   async pull(
-    params: Pick<PullModelRequest.Params, 'source' | 'name'>,
+    params: PullParams,
+    onProgress: (progress: PullModelRequest.Progress) => void,
+    signal: AbortSignal,
+  ): Promise<PullModelRequest.Result> {
+    const key = `${params.source}\n${params.name ?? ''}`;
+    return this.#pulls.join(key, this.#fetch(params), onProgress, signal);
+  }
+
+  #fetch(params: PullParams): Fetch {
+    return (onProgress, signal) => this.#fetchNow(params, onProgress, signal);
+  }
+
+  async #fetchNow(
+    params: PullParams,
     onProgress: (progress: PullModelRequest.Progress) => void,
     signal: AbortSignal,
   ): Promise<PullModelRequest.Result> {
@@ -194,6 +243,11 @@ export class Models implements ModelsApi, Residency {
     } finally {
       this.#host.tellReady();
     }
+  }
+
+  /** Ends what is being fetched, keeping what has come, and lets go of all models. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#pulls.stop(), this.pool.stop()]);
   }
 
   async switchTo(

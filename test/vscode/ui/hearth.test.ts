@@ -112,7 +112,6 @@ describe('the views', () => {
 
   it('show what is being generated, and cancel it', async () => {
     keepPicture('streams-failed');
-    const { page } = workbench;
     const client = await connectClient({ path: join(workbench.editor.runtimeDirectory, 'hearth.sock') });
     try {
       // Under this grammar no text is ever complete, so that only `max_tokens` or a cancellation ends it.
@@ -121,8 +120,14 @@ describe('the views', () => {
       const row = workbench.row(/writing/);
       await row.waitFor();
       await workbench.shot('streams');
-      await row.hover();
-      await page.locator('.monaco-list-row').locator('[aria-label="Cancel Stream"]').first().click();
+      // The pilot writes 900 tokens in a second or two: on a busy machine a stream may end before the click reaches it.
+      let isCancelled = false;
+      const noted = cancelled.then(() => {
+        isCancelled = true;
+      });
+      while (!isCancelled) {
+        await Promise.race([noted, cancelFirstStream(row)]);
+      }
       expect((await cancelled).usage.completion_tokens).toBeLessThan(900);
       await row.waitFor({ state: 'detached' });
     } finally {
@@ -195,6 +200,16 @@ async function answerLines(): Promise<readonly string[]> {
 /** The editor draws spaces as ones that do not break. */
 function printed(text: string): string {
   return text.replaceAll('\u00A0', ' ');
+}
+
+/** Clicks on the button of the stream that is shown; a stream that ends meanwhile is passed over. */
+async function cancelFirstStream(row: Locator): Promise<void> {
+  const button = workbench.page.locator('.monaco-list-row').locator('[aria-label="Cancel Stream"]').first();
+  const soon = { timeout: 3000 };
+  await row
+    .hover(soon)
+    .then(() => button.click(soon))
+    .catch(() => undefined);
 }
 
 /** Keeps the engine busy until a generation is cancelled. @returns how that one ended */

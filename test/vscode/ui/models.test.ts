@@ -1,6 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { connect, connectChannels } from '@hearth/protocol/node';
+import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ModelServer, writeSyntheticModel } from '../../support/model-store.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
@@ -109,5 +111,42 @@ describe('Switch Model…', () => {
       .locator('.notifications-toasts .notification-list-item')
       .filter({ hasText: 'Hearth now uses hearth-pilot-v0' })
       .waitFor();
+  });
+});
+
+describe('another program', () => {
+  const socket = (): string => path.join(workbench.editor.runtimeDirectory, 'hearth.sock');
+  const toast = (text: string): Locator =>
+    workbench.page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text });
+
+  it('names a model that is not there: the person is asked, says yes, and it is fetched', async () => {
+    const client = await connect({ path: socket() });
+    try {
+      const request = { prompt: 'x', model: 'qwen2.5-coder-1.5b', events: true } as const;
+      await expect(client.complete(request)).rejects.toMatchObject({ code: 'model_not_found' });
+      const question = toast('asked Hearth for the model qwen2.5-coder-1.5b');
+      await question.waitFor();
+      await workbench.shot('confirm-download');
+      await question.getByRole('button', { name: 'Fetch' }).click();
+      await toast('qwen2.5-coder-1.5b is there').waitFor();
+    } finally {
+      client.close();
+    }
+  });
+
+  it('asks whether it may do something, and hears what the person says', async () => {
+    const end = new AbortController();
+    const { send, frames } = await connectChannels(socket(), end.signal);
+    try {
+      const question = { tool: 'deploy', summary: 'to the test machine' };
+      await send({ type: 'ask', kind: 'approve_tool_call', question, timeout_ms: 60_000 });
+      const asked = toast('asks to run “deploy”: to the test machine');
+      await asked.waitFor();
+      await workbench.shot('approve');
+      await asked.getByRole('button', { name: 'Deny' }).click();
+      expect((await frames.next()).value).toMatchObject({ type: 'answer', body: { approved: false } });
+    } finally {
+      end.abort();
+    }
   });
 });

@@ -5,8 +5,6 @@ import type { BoundedWriter } from '../../connections/bounded-writer.js';
 
 export interface ChannelRequestsOptions {
   readonly channels: Channels;
-  /** Number of the connection in the supervisor. */
-  readonly connection: number;
   readonly socket: Socket;
   readonly writer: BoundedWriter;
   /** The peer did not read in time; the connection is gone. */
@@ -47,9 +45,8 @@ export class ChannelRequests {
   }
 
   #open(): ChannelSession {
-    const { channels, connection, socket, writer, onWriteFailed } = this.#options;
+    const { channels, socket, writer, onWriteFailed } = this.#options;
     return channels.open({
-      connection,
       write: async (text) => {
         try {
           await writer.write(text);

@@ -34,8 +34,6 @@ export interface InferenceConnectionOptions {
   readonly transport: 'unix' | 'pipe' | 'tcp';
   /** Longest that one write may wait for the peer to read, in milliseconds; 0: for ever (row 72). */
   readonly writeTimeoutMs: number;
-  /** Its number in the connection supervisor. */
-  readonly connection: number;
   /** Whose fair share the requests count against: see {@link Caller.client}. */
   readonly client: string;
   /** The key that the first frame must carry, where one is set (row 40). */
@@ -84,7 +82,6 @@ class InferenceConnection {
     this.#writer = new BoundedWriter(socket, { writeTimeoutMs: options.writeTimeoutMs });
     this.#channels = new ChannelRequests({
       channels: options.daemon.channels,
-      connection: options.connection,
       socket,
       writer: this.#writer,
       onWriteFailed: (error) => {

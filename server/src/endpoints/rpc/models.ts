@@ -35,7 +35,9 @@ export function serveModels(
   daemon: DaemonApi,
 ): () => void {
   const { models } = daemon;
+  let listening = false;
   register(ModelsRequest.type, async () => {
+    listen();
     if (models === undefined) return { models: [], catalogue: [], freeBytes: 0 };
     return models.list();
   });
@@ -72,7 +74,12 @@ export function serveModels(
 
   const tellChange = latestOnly(() => connection.sendNotification(ModelsChanged.type));
   const changed = (): void => tellChange(undefined);
-  models?.events.on('change', changed);
+  /** An editor that never asks for models knows nothing of them, and is told nothing. */
+  function listen(): void {
+    if (listening) return;
+    listening = true;
+    models?.events.on('change', changed);
+  }
   return () => models?.events.off('change', changed);
 }
 

@@ -54,6 +54,7 @@ import {
 } from './completion.js';
 import { inlineCompletion, inlineCompletionSchema, type InlineCompletionQuery } from './inline-completion.js';
 import { Intake } from './intake.js';
+import { serveChannels } from './channels.js';
 import { serveModels } from './models.js';
 import { createSubscriptions, subscribeSchema } from './subscriptions.js';
 
@@ -208,7 +209,11 @@ export function serveRpc(
   }));
 
   const endModels = serveModels(answer, connection, daemon);
-  const draining = (): void => void ignoreFailure(connection.sendNotification(DrainingNotification.type));
+  const channels = serveChannels(answer, connection, daemon.channels, () => close('refused'));
+  const draining = (): void => {
+    void ignoreFailure(connection.sendNotification(DrainingNotification.type));
+    void channels.farewell('draining');
+  };
   daemon.events.on('draining', draining);
 
   let settle: (how: RpcClose) => void;
@@ -221,6 +226,7 @@ export function serveRpc(
     daemon.events.off('draining', draining);
     endModels();
     subscriptions.dispose();
+    channels.dispose();
     session.dispose();
     work.abort();
     connection.dispose();

@@ -1,0 +1,100 @@
+import type { PullModelRequest } from '@hearth/protocol';
+import { expect, test, vi } from 'vitest';
+import { type Fetch, SharedPulls } from './shared-pulls.js';
+
+const done: PullModelRequest.Result = { name: 'm', sizeBytes: 2, resumedBytes: 0, alreadyThere: false };
+
+/** A fetch that a test steers. */
+function steered() {
+  let finish = (): void => undefined;
+  let tell = (_doneBytes: number): void => undefined;
+  let signalled: AbortSignal | undefined;
+  const fetch = vi.fn<Fetch>((onProgress, signal) => {
+    signalled = signal;
+    tell = (doneBytes) => {
+      onProgress({ phase: 'download', doneBytes, totalBytes: 2 });
+    };
+    return new Promise((resolve, reject) => {
+      finish = () => {
+        resolve(done);
+      };
+      signal.addEventListener('abort', () => {
+        reject(new Error('stopped'));
+      });
+    });
+  });
+  return {
+    fetch,
+    finish: () => {
+      finish();
+    },
+    tell: (bytes: number) => {
+      tell(bytes);
+    },
+    aborted: () => signalled?.aborted,
+  };
+}
+
+const forever = (): AbortSignal => new AbortController().signal;
+
+test('two who want the same share one pull, and the second hears how far it is', async () => {
+  const pulls = new SharedPulls();
+  const { fetch, finish, tell } = steered();
+  const first = pulls.join('m', fetch, () => undefined, forever());
+  tell(1);
+  const heard = vi.fn();
+  const second = pulls.join('m', fetch, heard, forever());
+  expect(heard).toHaveBeenCalledExactlyOnceWith({ phase: 'download', doneBytes: 1, totalBytes: 2 });
+  tell(2);
+  finish();
+  expect(await Promise.all([first, second])).toEqual([done, done]);
+  expect(heard).toHaveBeenCalledTimes(2);
+  expect(fetch).toHaveBeenCalledOnce();
+  expect(pulls.size).toBe(0);
+});
+
+test('one who leaves does not end it for the other; the last one does', async () => {
+  const pulls = new SharedPulls();
+  const { fetch, aborted } = steered();
+  const leaves = [new AbortController(), new AbortController()];
+  const waiting = leaves.map(({ signal }) => pulls.join('m', fetch, () => undefined, signal));
+  leaves[0]?.abort();
+  await expect(waiting[0]).rejects.toMatchObject({ name: 'AbortError' });
+  expect(aborted()).toBe(false);
+  leaves[1]?.abort();
+  await expect(waiting[1]).rejects.toThrow('stopped');
+  expect(aborted()).toBe(true);
+  expect(pulls.size).toBe(0);
+});
+
+test('what the daemon began goes on alone, is joined, and then belongs to who joined', async () => {
+  const pulls = new SharedPulls();
+  const { fetch, aborted } = steered();
+  pulls.start('m', fetch);
+  pulls.start('m', fetch);
+  expect(fetch).toHaveBeenCalledOnce();
+  expect(aborted()).toBe(false);
+  const leave = new AbortController();
+  const joined = pulls.join('m', fetch, () => undefined, leave.signal);
+  leave.abort();
+  await expect(joined).rejects.toThrow('stopped');
+  expect(aborted()).toBe(true);
+});
+
+test('stopping ends all', async () => {
+  const pulls = new SharedPulls();
+  pulls.start('m', steered().fetch);
+  const waiting = pulls.join('n', steered().fetch, () => undefined, forever());
+  await Promise.all([pulls.stop(), expect(waiting).rejects.toThrow('stopped')]);
+  expect(pulls.size).toBe(0);
+});
+
+test('a failure reaches all who wait, and the next one begins anew', async () => {
+  const pulls = new SharedPulls();
+  const broken: Fetch = () => Promise.reject(new Error('no such place'));
+  await expect(pulls.join('m', broken, () => undefined, forever())).rejects.toThrow('no such place');
+  const { fetch, finish } = steered();
+  const again = pulls.join('m', fetch, () => undefined, forever());
+  finish();
+  expect(await again).toEqual(done);
+});
