@@ -122,7 +122,10 @@ test('a model of the catalogue that is named and not there is fetched when the e
     const named = async (): Promise<unknown> =>
       (await askOnce(home.inferenceSocket, say('x', { model: 'qwen2.5-coder-0.5b', max_tokens: 2 }))).at(-1);
     // Nobody is there to be asked: the answer says what to do.
-    expect(await named()).toMatchObject({ type: 'error', message: expect.stringContaining('hearth pull') });
+    expect(await named()).toMatchObject({
+      type: 'error',
+      message: expect.stringContaining('hearth pull') as unknown,
+    });
     const peer = await editor('confirm_download');
     expect(await named()).toMatchObject({ type: 'error' });
     const { correlation, ...push } = await frame(peer);

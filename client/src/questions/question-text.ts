@@ -35,6 +35,6 @@ export function downloadQuestion({ model, bytes }: AskQuestion<'confirm_download
  */
 function plain(text: string): string {
   const line = text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}[\]()]+/gu, ' ').trim();
-  const characters = [...line];
+  const characters = Array.from(line);
   return characters.length <= mostCharacters ? line : `${characters.slice(0, mostCharacters).join('')}…`;
 }

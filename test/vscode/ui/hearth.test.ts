@@ -121,13 +121,8 @@ describe('the views', () => {
       await row.waitFor();
       await workbench.shot('streams');
       // The pilot writes 900 tokens in a second or two: on a busy machine a stream may end before the click reaches it.
-      let isCancelled = false;
-      const noted = cancelled.then(() => {
-        isCancelled = true;
-      });
-      while (!isCancelled) {
-        await Promise.race([noted, cancelFirstStream(row)]);
-      }
+      const noted = cancelled.then(() => 'cancelled' as const);
+      while ((await Promise.race([noted, cancelFirstStream(row)])) !== 'cancelled');
       expect((await cancelled).usage.completion_tokens).toBeLessThan(900);
       await row.waitFor({ state: 'detached' });
     } finally {
