@@ -143,6 +143,23 @@ describe('row 91: content and secrets', () => {
         const text = await answer.text();
         if (!answer.ok) told.push(text);
       }
+      // Its other dialects, right and wrong.
+      const user = [{ role: 'user', content: `${secret}-prompt` }];
+      for (const [target, body] of [
+        ['/v1/completions', { model: 'm', prompt: `${secret}-prompt`, n: `${secret}-n` }],
+        ['/v1/responses', { model: `${secret}-model`, input: `${secret}-input` }],
+        ['/v1/embeddings', { model: 'm', input: `${secret}-input` }],
+        ['/v1/messages', { model: 'm', max_tokens: 4, messages: user, system: `${secret}-system` }],
+        ['/v1/messages', { model: 'm', max_tokens: `${secret}-many`, messages: user }],
+        ['/api/chat', { model: 'm', messages: user, stream: false }],
+        ['/api/generate', { model: `${secret}-model`, prompt: `${secret}-prompt` }],
+        ['/infill', { input_prefix: `${secret}-prefix`, input_suffix: `${secret}-suffix`, n_predict: 2 }],
+        ['/tokenize', { content: `${secret}-content`, with_pieces: `${secret}-pieces` }],
+      ] as const) {
+        const answer = await ask(gateway, target, body);
+        const text = await answer.text();
+        if (!answer.ok) told.push(text);
+      }
       const stranger = await ask({ ...gateway, token: `${secret}-wrong` }, `/v1/models?${secret}`);
       expect(stranger.status).toBe(401);
       told.push(await stranger.text());
@@ -168,6 +185,42 @@ describe('row 91: content and secrets', () => {
         client: 'test',
       });
       told.push(refused['error'], await peer.request('hearth/health'));
+      const version = { uri: `file:///${secret}/file.ts`, version: 1 };
+      for (const [method, params] of [
+        ['initialize', { processId: null, capabilities: {}, rootUri: `file:///${secret}` }],
+        [
+          'textDocument/inlineCompletion',
+          {
+            textDocument: version,
+            position: { line: 0, character: 3 },
+            context: { triggerKind: 1 },
+          },
+        ],
+        ['hearth/channel', { type: 'publish', channel: `${secret}-channel`, body: `${secret}-body` }],
+        ['hearth/channel', { type: 'handle', kinds: ['approve_tool_call'] }],
+        ['hearth/pullModel', { source: `https://${secret}.invalid/model.gguf` }],
+        ['hearth/switchModel', { name: `${secret}-model` }],
+      ] as const) {
+        const { error } = await peer.request(method, params);
+        if (error !== undefined) told.push(error);
+      }
+
+      // A question of a program to the person, on the command line, and what it would do.
+      const approving = hearth.run(
+        ['approve', `${secret}-tool`, '--summary', `${secret}-summary`, '--runtime-dir', home.runtimeDir],
+        { home },
+      );
+      for (;;) {
+        const { params } = await peer.nextNotified('hearth/channelFrame');
+        const frame = params as Frame;
+        if (frame['type'] === 'error') told.push(frame['message']);
+        if (frame['type'] !== 'push') continue;
+        const { correlation } = frame;
+        await peer.request('hearth/channel', { type: 'reply', correlation, body: { approved: true } });
+        break;
+      }
+      expect(await approving.end()).toMatchObject({ code: 0 });
+      told.push(approving.stdout, approving.stderr);
       peer.close();
 
       // The command line.
