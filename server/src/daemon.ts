@@ -2,21 +2,17 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import {
   type ActivityEvent,
   type ActivityRecord,
-  type AdminFrame,
   type BackendHealth,
   type GenerateRequest,
   encodeFrameBytes,
   type Health,
-  type LoadPhase,
   HearthError,
   type StreamInfo,
   toErrorFrame,
   type TypedRequest,
-  wireVersion,
 } from '@hearth/protocol';
 import { Admission, systemClock } from './admission/admission.js';
 import { ChannelSystem } from './channels/channels.js';
@@ -60,6 +56,7 @@ import { Models } from './residency/models.js';
 import type { RecordActivity } from './record-activity.js';
 import { NotReadyError, waitForReady } from './router/ready-gate.js';
 import { Router, serves } from './router/router.js';
+import { DaemonNews } from './status/daemon-news.js';
 import { StatusBoard } from './status/status-board.js';
 import { thisBuild, version } from './version.js';
 
@@ -115,6 +112,7 @@ export class Daemon implements DaemonApi {
   readonly channels: ChannelSystem;
   readonly #parts: DaemonParts;
   readonly #board = new StatusBoard();
+  readonly #news: DaemonNews;
   readonly #streams: StreamRegistry;
   readonly #admission: Admission;
   readonly #router: Router;
@@ -150,6 +148,15 @@ export class Daemon implements DaemonApi {
     };
     this.events.setMaxListeners(0);
     const now = (): number => performance.now();
+    this.#news = new DaemonNews({
+      board: this.#board,
+      record: this.#record,
+      isServing: () => this.#inferenceBound,
+      isStopping: () => this.isStopping,
+      allReady: () => this.#router.allReady,
+      tcpAddress: () => this.#tcp,
+      onHealth: () => this.events.emit('health'),
+    });
     this.#connections = new ConnectionSupervisor({
       limit: connectionBudget(parts.config.limits.connections),
       record: this.#record,
@@ -207,7 +214,7 @@ export class Daemon implements DaemonApi {
     this.#keep(await bindSocket({ ...ours, path: paths.rpc, onConnection: onRpc }));
     await this.#openObservability();
     this.#setState('loading');
-    for (const engine of engines) this.#follow(engine);
+    for (const engine of engines) this.#follow(engine, 'at_start');
     for (const engine of engines) engine.start();
     await this.#parts.plane?.start();
     const startupMs = await waitForReady(engines, config.ready_timeout_secs * 1000, this.#stopping.signal);
@@ -363,7 +370,7 @@ export class Daemon implements DaemonApi {
       in_flight: this.#streams.size - this.#admission.queued,
       queued: this.#admission.queued,
     });
-    this.#board.publish({ ...adminEnvelope, status: 'draining' });
+    this.#news.draining();
     this.events.emit('draining');
     this.#connections.refuseNew();
     this.#admission.close();
@@ -490,7 +497,7 @@ export class Daemon implements DaemonApi {
     }
     await this.#openGateway();
     // The frame comes before the socket (row 49).
-    this.#board.publish(this.#readyFrame());
+    this.#news.ready();
     const unix = await bindSocket({
       lock,
       secret: this.#secret,
@@ -582,13 +589,10 @@ export class Daemon implements DaemonApi {
       },
       onEngine: (engine) => this.#follow(engine, 'on_demand'),
       tell: (phase) => {
-        const frame: AdminFrame = { ...adminEnvelope, status: 'loading_model', ...phase };
-        if (this.#inferenceBound) this.#board.tell(frame);
-        else this.#board.publish(frame);
+        this.#news.loading(phase);
       },
       tellReady: () => {
-        if (this.#inferenceBound && !this.isStopping && this.#router.allReady)
-          this.#board.publish(this.#readyFrame());
+        this.#news.readyAgain();
       },
     });
   }
@@ -599,49 +603,9 @@ export class Daemon implements DaemonApi {
     return [...new Set([...own, ...(this.models?.pool.engines ?? [])])];
   }
 
-  /**
-   * Says on the admin socket and in the log what becomes of an engine. The load of one on demand is news and no state:
-   * the daemon serves meanwhile.
-   */
-  #follow(engine: Engine, comes: 'at_start' | 'on_demand' = 'at_start'): void {
+  #follow(engine: Engine, comes: 'at_start' | 'on_demand'): void {
     this.#observed.follow(engine);
-    let told: AdminFrame | undefined;
-    const tellCapabilities = (): void => {
-      const frame = capabilitiesOf(engine);
-      if (isDeepStrictEqual(frame, told)) return;
-      told = frame;
-      this.#board.publish(frame);
-    };
-    tellCapabilities();
-    engine.events.on('phase', (phase) => {
-      const status = this.#inferenceBound && comes === 'at_start' ? 'restarting' : 'loading_model';
-      const frame: AdminFrame = { ...adminEnvelope, status, ...phase };
-      if (comes === 'at_start') this.#board.publish(frame);
-      else this.#board.tell(frame);
-      if (phase.phase === 'quarantine') this.#record('error', 'models', quarantineEvent(engine, phase));
-    });
-    engine.events.on('state', (state) => {
-      this.events.emit('health');
-      if (state.kind === 'loading') return;
-      // What a model can do is known once it is loaded.
-      if (state.kind === 'ready') tellCapabilities();
-      this.#record(state.kind === 'failed' || state.kind === 'restarting' ? 'warn' : 'info', 'engine', {
-        msg: 'backend_state',
-        backend: engine.name,
-        state: state.kind,
-        ...('reason' in state ? { reason: state.reason } : {}),
-      });
-      if (comes === 'at_start' && state.kind !== 'stopped' && this.#inferenceBound && !this.isStopping)
-        this.#tellChange(engine);
-    });
-  }
-
-  /** What becomes of an engine that was ready once. Where it stays away for good, nothing here says `ready`. */
-  #tellChange({ name, state }: Engine): void {
-    if (this.#router.allReady) this.#board.publish(this.#readyFrame());
-    if (state.kind === 'restarting') this.#board.publish({ ...adminEnvelope, status: 'restarting' });
-    if (state.kind !== 'failed') return;
-    this.#board.publish({ ...adminEnvelope, status: 'failed', backend: name, reason: state.reason });
+    this.#news.follow(engine, comes);
   }
 
   /** Once everything has been ready, it is as good as the best of its engines. */
@@ -689,10 +653,6 @@ export class Daemon implements DaemonApi {
     this.#parts.log.record(level, component, event);
   };
 
-  #readyFrame(): AdminFrame {
-    return { ...adminEnvelope, status: 'ready', ...(this.#tcp === undefined ? {} : { tcp: this.#tcp }) };
-  }
-
   #setState(state: Health['state']): void {
     // There is no way back from the end.
     if (this.#state === 'draining') return;
@@ -723,43 +683,10 @@ const goodbyeMs = 2500;
 /** Connections that clients of the inference sockets leave to editors and to whoever looks after the daemon. */
 const keptForOperators = 16;
 
-/** What every admin frame begins with. */
-const adminEnvelope = { id: 'admin', type: 'status' } as const;
-
-/** What a backend can do. */
-function capabilitiesOf({ name, capabilities, accelerator, gpuLayers }: Engine): AdminFrame {
-  const { vision, tools, thinking, embed, rerank } = capabilities;
-  return {
-    ...adminEnvelope,
-    status: 'capabilities',
-    backend: name,
-    wire_version: wireVersion,
-    v2: true,
-    vision,
-    audio: false,
-    tools,
-    thinking,
-    embed,
-    rerank,
-    accelerator,
-    gpu_layers: gpuLayers,
-  };
-}
-
 function breakerEvent(engine: Engine, state: 'open' | 'closed'): ActivityEvent {
   return state === 'open'
     ? { msg: 'breaker_opened', backend: engine.name }
     : { msg: 'breaker_closed', backend: engine.name };
-}
-
-function quarantineEvent(engine: Engine, phase: LoadPhase & { phase: 'quarantine' }): ActivityEvent {
-  return {
-    msg: 'model_quarantined',
-    backend: engine.name,
-    expected_sha256: phase.expected_sha256,
-    actual_sha256: phase.actual_sha256,
-    moved: phase.quarantine_path !== phase.path,
-  };
 }
 
 function internalError(where: string, error: unknown): ActivityEvent {
