@@ -133,12 +133,36 @@ export async function startEditorServer(options) {
  * @param {{ extension: string, tests: string }} paths absolute: the extension's folder, and the file whose `run` runs the tests
  */
 export function testUrl(server, { extension, tests }) {
-  const remote = (/** @type {string} */ place) => `vscode-remote://${server.authority}${place}`;
-  const payload = [
-    ['extensionDevelopmentPath', remote(extension)],
-    ['extensionTestsPath', remote(tests)],
-    ['skipWelcome', 'true'],
-  ];
+  return withPayload(server, [
+    ['extensionDevelopmentPath', remote(server, extension)],
+    ['extensionTestsPath', remote(server, tests)],
+  ]);
+}
+
+/**
+ * The address that makes an editor with automation load a development extension beside those that are installed.
+ *
+ * @param {EditorServer} server
+ * @param {string} extension its folder, absolute
+ */
+export function developmentUrl(server, extension) {
+  return withPayload(server, [['extensionDevelopmentPath', remote(server, extension)]]);
+}
+
+/**
+ * @param {EditorServer} server
+ * @param {string} place
+ */
+function remote(server, place) {
+  return `vscode-remote://${server.authority}${place}`;
+}
+
+/**
+ * @param {EditorServer} server
+ * @param {readonly (readonly [string, string])[]} entries
+ */
+function withPayload(server, entries) {
+  const payload = [...entries, ['skipWelcome', 'true']];
   return `${server.url}&payload=${encodeURIComponent(JSON.stringify(payload))}`;
 }
 

@@ -32,10 +32,25 @@ export interface BackendHealth {
   readonly breaker: 'closed' | 'open' | 'half_open';
   /** Absent until the model is known. */
   readonly model?: ModelInfo;
+  /** What requests it takes. Absent: from a daemon that does not say. */
+  readonly abilities?: ModelAbilities;
   /** Process id of the worker, where there is one. */
   readonly workerPid?: number;
   /** Decode speed over the last finished generations, tokens a second; absent before the first. */
   readonly tokensPerSecond?: number;
+}
+
+/** What a loaded model can be asked for. */
+export interface ModelAbilities {
+  readonly generate: boolean;
+  /** Whether calls of tools are held to the tools' schemas. */
+  readonly tools: boolean;
+  /** Whether it can look at images. */
+  readonly vision: boolean;
+  /** Whether what it thinks is told apart from what it answers. */
+  readonly thinking: boolean;
+  /** Whether it counts tokens: a service elsewhere does not. */
+  readonly tokenize: boolean;
 }
 
 /** A loaded model, as it runs: real figures, not what its architecture could do. */
@@ -160,7 +175,7 @@ export namespace GenerateRequestMessage {
     readonly client: string;
     readonly progressToken?: string | number;
   }
-  /** A piece of the answer: one of text, thinking and a call. What is not text has empty `content`. */
+  /** A piece of the answer: one of text, thinking and a call; or news of the wait. What is not text has empty `content`. */
   export interface Progress {
     readonly content: string;
     /** Of the tokens that make up `content`; only where they were asked for. */
@@ -168,7 +183,15 @@ export namespace GenerateRequestMessage {
     readonly thinking?: string;
     /** A whole call. */
     readonly toolCall?: ToolCall;
+    /** What it waits for; before all else, and only where the request has `events`. */
+    readonly stage?: Stage;
   }
+  export type Stage =
+    /** `position` requests go first. */
+    | { readonly kind: 'queued'; readonly position: number }
+    /** `progress`: from 0 to 1, where that is known. */
+    | { readonly kind: 'loading'; readonly model: string; readonly progress?: number }
+    | { readonly kind: 'prefill' };
   export interface Result {
     readonly content: string;
     /** With `cached_tokens` where they are known. */

@@ -617,11 +617,14 @@ export class Daemon implements DaemonApi {
   }
 
   #describe(engine: Engine): BackendHealth {
+    const { generate, tools, vision, thinking, tokenize } = engine.capabilities;
     return {
       name: engine.name,
       state: engine.state,
       breaker: this.#router.breakerOf(engine),
-      ...(engine.model === undefined ? {} : { model: engine.model }),
+      ...(engine.model === undefined
+        ? {}
+        : { model: engine.model, abilities: { generate, tools, vision, thinking, tokenize } }),
       ...(engine.workerPid === undefined ? {} : { workerPid: engine.workerPid }),
       ...(engine.tokensPerSecond === undefined ? {} : { tokensPerSecond: engine.tokensPerSecond }),
     };

@@ -7,9 +7,9 @@ export interface ModelBudget {
 }
 
 /** Most tokens kept free for an answer. */
-const longestAnswer = 2048;
+const longestAnswer = 4096;
 
-/** A quarter of the context is kept free for the answer, 2048 tokens at most; the rest may be prompt. */
+/** A quarter of the context is kept free for the answer, 4096 tokens at most; the rest may be prompt. */
 export function modelBudget({ contextSize }: Pick<ModelInfo, 'contextSize'>): ModelBudget {
   const maxOutputTokens = Math.min(longestAnswer, Math.floor(contextSize / 4));
   return { maxInputTokens: contextSize - maxOutputTokens, maxOutputTokens };

@@ -6,66 +6,95 @@ import {
   type LanguageModelChatInformation,
   type LanguageModelChatProvider,
   type LogOutputChannel,
+  type PrepareLanguageModelChatModelOptions,
 } from 'vscode';
-import type { ModelInfo } from '@hearth/protocol';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
-import type { SidecarState } from '../sidecar/state.js';
 import { signalOf } from '../vscode-signal.js';
-import { textOf, textPart, toMessages } from './message-parts.js';
-import { modelBudget } from './model-information.js';
-import { requestOptions } from './request-options.js';
-import { tokenCounter } from './token-counter.js';
+import { answerChat } from './answer-chat.js';
+import { plainMessage } from './message-parts.js';
+import { groupSettings, offeredModels, type OfferedModel } from './offered-models.js';
+import { countedText } from './plain-messages.js';
+import { modelCounters } from './token-counter.js';
 
 /** As `languageModelChatProviders` in the manifest has it. */
-const vendor = 'hearth';
+export const vendor = 'hearth';
 
-/** Offers the model to VS Code's own chat and inline chat, and to every extension that uses `vscode.lm`. */
+/** What VS Code keeps of a model, and gives back with each request for it. */
+interface Information extends LanguageModelChatInformation {
+  readonly offered: OfferedModel;
+}
+
+/** Offers the models to VS Code's own chat and inline chat, and to every extension that uses `vscode.lm`. */
 export function provideLanguageModel(sidecar: Sidecar, log: LogOutputChannel): Disposable {
   const changed = new EventEmitter<void>();
-  const counter = tokenCounter((texts) => sidecar.connection().countTokens(texts));
-  let offered: string | undefined;
+  const counters = modelCounters((texts, model) => sidecar.connection().countTokens(texts, model));
+  /** What was offered last. It stays while the sidecar restarts: a model that is gone loses its place in the picker. */
+  let health = sidecar.health();
+  let told = '[]';
 
-  const provider: LanguageModelChatProvider = {
+  const provider: LanguageModelChatProvider<Information> = {
     onDidChangeLanguageModelChatInformation: changed.event,
 
-    provideLanguageModelChatInformation: () => {
+    provideLanguageModelChatInformation: (options) => {
       const state = sidecar.state();
       if (state.kind === 'failed') throw new HearthFailure(`Hearth could not start. ${state.reason}`);
-      return state.kind === 'ready' ? [information(state.model)] : [];
+      if (health === undefined) return [];
+      const group = configurationOf(options);
+      const settings = groupSettings(group);
+      // A group without settings would show every model a second time.
+      if (group !== undefined && settings === undefined) return [];
+      return offeredModels(health, settings).map(information);
     },
 
-    provideLanguageModelChatResponse: async (model, messages, options, progress, token) => {
-      if ((options.tools ?? []).length > 0 && options.toolMode === LanguageModelChatToolMode.Required) {
-        throw new HearthFailure('This model cannot call tools.');
-      }
-      const { sampling, unknown } = requestOptions(options.modelOptions ?? {}, model.maxOutputTokens);
-      if (unknown.length > 0)
-        log.debug(`${unknown.length} options of a chat request are not known and were left out.`);
-      const request = { model: model.id, messages: [...toMessages(messages)], ...sampling };
-      await sidecar
-        .connection()
-        .generate({ request, client: 'chat' }, (text) => progress.report(textPart(text)), signalOf(token));
-    },
+    provideLanguageModelChatResponse: (model, messages, options, progress, token) =>
+      answerChat(
+        { sidecar, counters, log },
+        {
+          model: model.offered,
+          messages: messages.map(plainMessage),
+          tools: options.tools ?? [],
+          toolRequired: options.toolMode === LanguageModelChatToolMode.Required,
+          options: options.modelOptions ?? {},
+        },
+        (part) => progress.report(part),
+        signalOf(token),
+      ),
 
-    provideTokenCount: (_model, text) => counter.count(typeof text === 'string' ? text : textOf(text)),
+    provideTokenCount: ({ offered }, text) =>
+      counters.of(offered).count(typeof text === 'string' ? text : countedText(plainMessage(text))),
   };
 
-  const look = (state: SidecarState): void => {
-    const now = state.kind === 'ready' ? `${state.model.id}/${state.model.contextSize}` : undefined;
-    if (now === offered) return;
-    offered = now;
-    counter.forget();
+  const look = (): void => {
+    const { kind } = sidecar.state();
+    if (kind === 'ready') health = sidecar.health() ?? health;
+    else if (kind === 'failed' || kind === 'stopped') health = undefined;
+    const now = JSON.stringify(health === undefined ? [kind === 'failed'] : offeredModels(health));
+    if (now === told) return;
+    told = now;
+    counters.forget();
     changed.fire();
-    if (now !== undefined) void announce(log);
+    if (health !== undefined) void announce(log);
   };
   sidecar.events.on('state', look);
+  sidecar.events.on('health', look);
   const registration = lm.registerLanguageModelChatProvider(vendor, provider);
   return new Disposable(() => {
     sidecar.events.off('state', look);
+    sidecar.events.off('health', look);
     registration.dispose();
     changed.dispose();
   });
+}
+
+/**
+ * What the group has been configured with that VS Code asks for; undefined: it asks for no group. The stable types do
+ * not have the field yet.
+ */
+function configurationOf(
+  options: PrepareLanguageModelChatModelOptions & { readonly configuration?: unknown },
+): unknown {
+  return options.configuration;
 }
 
 /** The model picker lists our model only once somebody has resolved it, so we do that ourselves. */
@@ -77,15 +106,18 @@ async function announce(log: LogOutputChannel): Promise<void> {
   }
 }
 
-function information(model: ModelInfo): LanguageModelChatInformation {
+function information(offered: OfferedModel): Information {
+  const { id, name, model, tooltip, maxInputTokens, maxOutputTokens, abilities } = offered;
   return {
-    id: model.id,
-    name: model.displayName,
-    family: model.id,
+    id,
+    name,
+    family: model,
     version: '1',
     detail: 'Hearth',
-    tooltip: model.caution ?? 'Runs on this machine.',
-    ...modelBudget(model),
-    capabilities: { toolCalling: false, imageInput: false },
+    tooltip,
+    maxInputTokens,
+    maxOutputTokens,
+    capabilities: { toolCalling: abilities.tools, imageInput: abilities.vision },
+    offered,
   };
 }

@@ -20,6 +20,6 @@ describe('options of a chat request', () => {
 describe('what chat is told of a model', () => {
   it('is the context that it runs with, less the room for an answer', () => {
     expect(modelBudget({ contextSize: 1024 })).toEqual({ maxInputTokens: 768, maxOutputTokens: 256 });
-    expect(modelBudget({ contextSize: 32_768 })).toEqual({ maxInputTokens: 30_720, maxOutputTokens: 2048 });
+    expect(modelBudget({ contextSize: 32_768 })).toEqual({ maxInputTokens: 28_672, maxOutputTokens: 4096 });
   });
 });

@@ -83,3 +83,39 @@ export function tokenCounter(
     forget: () => known.clear(),
   };
 }
+
+/** Counters, one a model. */
+export interface ModelCounters {
+  readonly of: (model: CountedModel) => TokenCounter;
+  /** For when models have come or gone. */
+  readonly forget: () => void;
+}
+
+export interface CountedModel {
+  readonly model: string;
+  readonly abilities: { readonly tokenize: boolean };
+}
+
+/** Characters of a token in a language that tokenizers know well; fewer elsewhere, so that no prompt is too long. */
+const charactersPerToken = 3;
+
+/** Counters that are made as they are needed. Where the model counts none, its tokens are estimated. */
+export function modelCounters(
+  ask: (texts: readonly string[], model: string) => Promise<readonly number[]>,
+): ModelCounters {
+  const counters = new Map<string, TokenCounter>();
+  return {
+    of: ({ model, abilities }) => {
+      if (!abilities.tokenize) return estimating;
+      const known = counters.get(model) ?? tokenCounter((texts) => ask(texts, model));
+      counters.set(model, known);
+      return known;
+    },
+    forget: () => counters.clear(),
+  };
+}
+
+const estimating: TokenCounter = {
+  count: (text) => Promise.resolve(Math.ceil(text.length / charactersPerToken)),
+  forget: () => undefined,
+};

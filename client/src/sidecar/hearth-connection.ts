@@ -12,7 +12,8 @@ export type GenerateOutcome =
 /** What the editor's features ask of a running sidecar. */
 export interface HearthConnection {
   /**
-   * Generates text. `onText` gets each piece as it comes; aborting `signal` stops the engine.
+   * Generates text. `onText` gets each piece as it comes; aborting `signal` stops the engine. What is no text goes to
+   * `onOther`: calls of tools, thinking, and news of the wait where the request asks for events.
    *
    * @throws HearthFailure with words for the person who asked.
    */
@@ -20,9 +21,10 @@ export interface HearthConnection {
     params: Omit<GenerateRequestMessage.Params, 'progressToken'>,
     onText: (text: string) => void,
     signal: AbortSignal,
+    onOther?: (piece: Omit<GenerateRequestMessage.Progress, 'content'>) => void,
   ) => Promise<GenerateOutcome>;
-  /** Exact token counts, one a text; at most 256 texts. @throws HearthFailure */
-  readonly countTokens: (texts: readonly string[]) => Promise<readonly number[]>;
+  /** Exact token counts, one a text; at most 256 texts. @param model Default: the one that answers. @throws HearthFailure */
+  readonly countTokens: (texts: readonly string[], model?: string) => Promise<readonly number[]>;
   /** Whether there was such a stream. @throws HearthFailure */
   readonly cancelStream: (streamId: string) => Promise<boolean>;
   /** The models that there are, and those that could be fetched. @throws HearthFailure */

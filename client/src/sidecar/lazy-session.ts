@@ -30,8 +30,8 @@ export function lazySession(start: () => Promise<SidecarSession>): SidecarSessio
       asked = how;
       session?.stop(how);
     },
-    generate: (params, onText, signal) => running().generate(params, onText, signal),
-    countTokens: (texts) => running().countTokens(texts),
+    generate: (params, onText, signal, onOther) => running().generate(params, onText, signal, onOther),
+    countTokens: (texts, model) => running().countTokens(texts, model),
     cancelStream: (streamId) => running().cancelStream(streamId),
     listModels: () => running().listModels(),
     pullModel: (source, onProgress, signal) => running().pullModel(source, onProgress, signal),

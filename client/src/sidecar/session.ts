@@ -201,12 +201,18 @@ let generations = 0;
 
 function requests(client: LanguageClient): HearthConnection {
   return {
-    generate: async (params, onText, signal) => {
+    generate: async (params, onText, signal, onOther) => {
       if (signal.aborted) return { kind: 'cancelled' };
       const progressToken = `generate-${(generations += 1)}`;
-      const progress = client.onProgress(GenerateRequestMessage.progress, progressToken, ({ content }) => {
-        if (!signal.aborted) onText(content);
-      });
+      const progress = client.onProgress(
+        GenerateRequestMessage.progress,
+        progressToken,
+        ({ content, ...other }) => {
+          if (signal.aborted) return;
+          if (content !== '') onText(content);
+          else onOther?.(other);
+        },
+      );
       const cancellation = new CancellationTokenSource();
       const abort = (): void => cancellation.cancel();
       signal.addEventListener('abort', abort, { once: true });
@@ -223,9 +229,10 @@ function requests(client: LanguageClient): HearthConnection {
         cancellation.dispose();
       }
     },
-    countTokens: async (texts) => {
+    countTokens: async (texts, model) => {
       try {
-        return (await client.sendRequest(CountTokensRequest.type, { texts })).counts;
+        const params = { texts, ...(model === undefined ? {} : { model }) };
+        return (await client.sendRequest(CountTokensRequest.type, params)).counts;
       } catch (error) {
         throw toFailure(error);
       }

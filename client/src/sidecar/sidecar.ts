@@ -116,7 +116,7 @@ function whyNotReady(state: SidecarState): string {
     case 'ready':
       return 'Hearth is still loading its model. Try again when the status bar says that it is ready.';
     case 'restarting':
-      return 'Hearth is restarting. Try again in a moment.';
+      return `Hearth is restarting: ${state.reason.replace(/\.?$/, '.')} Try again in a moment.`;
     case 'failed':
       return `Hearth could not start. ${state.reason} "Hearth: Restart Sidecar" tries again.`;
     case 'stopped':

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { provideCodeServer } from '../../../client/dev/code-server.mjs';
-import { type EditorServer, startEditorServer } from '../../../client/dev/editor-server.mjs';
+import { type CodeServer, provideCodeServer } from '../../../client/dev/code-server.mjs';
+import { developmentUrl, type EditorServer, startEditorServer } from '../../../client/dev/editor-server.mjs';
 
 export interface TestEditorOptions {
   /** Relative path → content of the workspace's files. */
@@ -13,10 +13,17 @@ export interface TestEditorOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** True for a suite inside the extension host: see `EditorOptions.automation`. Hearth is then not installed. */
   readonly automation?: boolean;
+  /**
+   * Loads the chat extension that VS Code brings along, with nobody signed in, and with a group of Hearth's models as
+   * the walkthrough makes it. The editor then runs as for its own automated tests: it shows no notification.
+   */
+  readonly bundledChat?: boolean;
 }
 
 export interface TestEditor {
   readonly server: EditorServer;
+  /** Opens the workspace, with what was asked for. */
+  readonly url: string;
   /** Everything of this editor lies here; gone after `stop`. */
   readonly directory: string;
   readonly workspace: string;
@@ -30,7 +37,7 @@ export interface TestEditor {
 
 /** An editor with a home, a workspace and a sidecar of its own. */
 export async function startTestEditor(options: TestEditorOptions = {}): Promise<TestEditor> {
-  const { files = {}, settings = {}, env = {}, automation = false } = options;
+  const { files = {}, settings = {}, env = {}, automation = false, bundledChat = false } = options;
   // Short, because the path of a socket may have no more than about a hundred bytes.
   const directory = mkdtempSync(path.join(os.tmpdir(), 'hvs-'));
   const workspace = path.join(directory, 'workspace');
@@ -45,13 +52,15 @@ export async function startTestEditor(options: TestEditorOptions = {}): Promise<
     rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   };
   try {
+    const codeServer = await provideCodeServer();
+    if (bundledChat) writeChatModels(path.join(directory, 'editor'));
     const server = await startEditorServer({
-      codeServer: await provideCodeServer(),
+      codeServer,
       directory: path.join(directory, 'editor'),
       home: path.join(directory, 'home'),
       workspace,
       install: !automation,
-      automation,
+      automation: automation || bundledChat,
       settings,
       env: { HEARTH_RUNTIME_DIR: runtimeDirectory, HEARTH_LOG_DIR: logDirectory, ...env },
     });
@@ -59,9 +68,22 @@ export async function startTestEditor(options: TestEditorOptions = {}): Promise<
       await server.stop();
       remove();
     };
-    return { server, directory, workspace, runtimeDirectory, logDirectory, stop };
+    const url = bundledChat ? developmentUrl(server, bundledChatExtension(codeServer)) : server.url;
+    return { server, url, directory, workspace, runtimeDirectory, logDirectory, stop };
   } catch (error) {
     remove();
     throw error;
   }
+}
+
+/** A group of Hearth's models is what makes VS Code's chat ask for no account. */
+function writeChatModels(editor: string): void {
+  const user = path.join(editor, 'user/User');
+  mkdirSync(user, { recursive: true });
+  const groups = [{ vendor: 'hearth', name: 'Hearth' }];
+  writeFileSync(path.join(user, 'chatLanguageModels.json'), JSON.stringify(groups));
+}
+
+function bundledChatExtension({ entry }: CodeServer): string {
+  return path.join(path.dirname(entry), '../../lib/vscode/extensions/copilot');
 }

@@ -53,7 +53,7 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
     await page.locator('.statusbar-item').first().waitFor();
   };
   try {
-    await page.goto(editor.server.url);
+    await page.goto(editor.url);
     await shown();
   } catch (error) {
     await takeScreenshot(page, 'workbench-did-not-open').catch(() => undefined);

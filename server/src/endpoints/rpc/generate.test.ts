@@ -48,9 +48,11 @@ const done: GenerationEvent = {
   timings: { decodeMs: 1 },
 };
 
-test('thinking, calls and log-probabilities travel as progress and in the result', async () => {
+test('news of the wait, thinking, calls and log-probabilities travel as progress, the latter in the result too', async () => {
   const { told, result } = await run(
     [
+      { kind: 'queued', position: 2, expectedWaitMs: 9 },
+      { kind: 'loading', model: 'm', progress: 0.5 },
       { kind: 'started', backend: 'mock' },
       { kind: 'thinking', text: 'hm' },
       { kind: 'token', text: 'a', logprobs },
@@ -61,6 +63,9 @@ test('thinking, calls and log-probabilities travel as progress and in the result
     'p',
   );
   expect(told).toEqual([
+    { content: '', stage: { kind: 'queued', position: 2 } },
+    { content: '', stage: { kind: 'loading', model: 'm', progress: 0.5 } },
+    { content: '', stage: { kind: 'prefill' } },
     { content: '', thinking: 'hm' },
     { content: 'a', logprobs },
     { content: '', toolCall: call },

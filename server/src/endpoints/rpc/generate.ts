@@ -53,7 +53,7 @@ export async function generate(
   throw new HearthError('internal', 'The generation ended without an end.');
 }
 
-/** Undefined for an event that is no piece of the answer. */
+/** Undefined for an event that is nothing to whoever waits for the answer. */
 function toProgress(event: GenerationEvent): GenerateRequestMessage.Progress | undefined {
   switch (event.kind) {
     case 'token':
@@ -63,8 +63,13 @@ function toProgress(event: GenerationEvent): GenerateRequestMessage.Progress | u
     case 'tool_call':
       return { content: '', toolCall: event.call };
     case 'queued':
-    case 'loading':
+      return { content: '', stage: { kind: 'queued', position: event.position } };
+    case 'loading': {
+      const { kind, model, progress } = event;
+      return { content: '', stage: { kind, model, ...(progress === undefined ? {} : { progress }) } };
+    }
     case 'started':
+      return { content: '', stage: { kind: 'prefill' } };
     case 'resumed':
     case 'done':
       return undefined;

@@ -1,0 +1,62 @@
+import type { GenerateRequestMessage } from '@hearth/protocol';
+import { ProgressLocation, window } from 'vscode';
+
+/** Time without a piece of the answer after which somebody may wonder, in milliseconds. */
+const patienceMs = 1500;
+
+/** Says in the status bar what a request waits for, for as long as nothing of the answer has come. */
+export interface Waiting {
+  readonly stage: (stage: GenerateRequestMessage.Stage) => void;
+  /** The answer has begun, or nobody waits any more. May be called again. */
+  readonly over: () => void;
+}
+
+/** Begins to wait. Nothing is shown where the answer begins at once. */
+export function waiting(): Waiting {
+  const began = Date.now();
+  let words = 'waiting';
+  let tell = (): void => undefined;
+  let end = (): void => undefined;
+  const show = (): void => {
+    void window.withProgress(
+      { location: ProgressLocation.Window, title: 'Hearth' },
+      (progress) =>
+        new Promise<void>((resolve) => {
+          tell = () => {
+            progress.report({ message: `${words} (${Math.round((Date.now() - began) / 1000)} s)` });
+          };
+          tell();
+          const clock = setInterval(tell, 1000);
+          end = () => {
+            clearInterval(clock);
+            resolve();
+          };
+        }),
+    );
+  };
+  const timer = setTimeout(show, patienceMs);
+  return {
+    stage: (stage) => {
+      words = stageInWords(stage);
+      tell();
+    },
+    over: () => {
+      clearTimeout(timer);
+      end();
+    },
+  };
+}
+
+/** What a request waits for, for a person. */
+export function stageInWords(stage: GenerateRequestMessage.Stage): string {
+  switch (stage.kind) {
+    case 'queued':
+      return stage.position === 0 ? 'next in the queue' : `${stage.position} before it in the queue`;
+    case 'loading':
+      return stage.progress === undefined
+        ? 'loading the model'
+        : `loading the model, ${Math.round(stage.progress * 100)} %`;
+    case 'prefill':
+      return 'reading the prompt';
+  }
+}
