@@ -33,7 +33,6 @@ const common = {
   mainFields: ['module', 'main'],
   external: ['vscode', 'node-llama-cpp', '@node-llama-cpp/*', 'koffi', 'fs-native-extensions'],
   minify: production,
-  keepNames: true,
   sourcemap: true,
   sourcesContent: false,
 };

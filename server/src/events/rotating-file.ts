@@ -15,7 +15,7 @@ export class RotatingFile {
   readonly #path: string;
   readonly #maxBytes: number;
   readonly #fs: RotatingFileSystem;
-  #descriptor: number | undefined;
+  #live: { readonly descriptor: number; readonly ino: number; readonly dev: number } | undefined;
   #closed = false;
   #lost = 0;
   #problem: string | undefined;
@@ -75,17 +75,17 @@ export class RotatingFile {
 
   /** The live file, opened again where somebody has moved or removed it. */
   #open(): { readonly descriptor: number; readonly size: number } {
-    if (this.#descriptor !== undefined) {
-      const ours = this.#fs.fstatSync(this.#descriptor);
+    const ours = this.#live;
+    if (ours !== undefined) {
       const live = this.#fs.statSync(this.#path, { throwIfNoEntry: false });
       if (live?.ino === ours.ino && live.dev === ours.dev)
-        return { descriptor: this.#descriptor, size: ours.size };
+        return { descriptor: ours.descriptor, size: live.size };
       this.#forget();
     }
     this.#fs.mkdirSync(path.dirname(this.#path), { recursive: true, mode: 0o700 });
     const descriptor = this.#fs.openSync(this.#path, appendFlags, 0o600);
-    this.#descriptor = descriptor;
     const opened = this.#fs.fstatSync(descriptor);
+    this.#live = { descriptor, ino: opened.ino, dev: opened.dev };
     if (!opened.isFile()) throw Object.assign(new Error('not a file'), { code: 'EINVAL' });
     if ((opened.mode & 0o077) !== 0) this.#fs.fchmodSync(descriptor, 0o600);
     return { descriptor, size: opened.size };
@@ -109,11 +109,11 @@ export class RotatingFile {
   }
 
   #forget(): void {
-    if (this.#descriptor === undefined) return;
-    const descriptor = this.#descriptor;
-    this.#descriptor = undefined;
+    const live = this.#live;
+    if (live === undefined) return;
+    this.#live = undefined;
     try {
-      this.#fs.closeSync(descriptor);
+      this.#fs.closeSync(live.descriptor);
     } catch {
       // Nothing to be done: the descriptor is free either way.
     }

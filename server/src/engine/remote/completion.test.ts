@@ -81,16 +81,29 @@ describe('a stream of events', () => {
     ]);
   });
 
-  test.each(['[]', '{"choices":1}', 'not json', '{"error":{"message":"canary"}}'])(
-    '%j is a failure that repeats nothing of it',
-    (data) => {
-      expect(() => readPiece(data)).toThrow(/^(?!.*canary).*upstream/);
-    },
-  );
+  test.each([
+    ...[
+      '[]',
+      'null',
+      '7',
+      'not json',
+      '{"choices":1}',
+      '{"choices":["canary"]}',
+      '{"error":{"message":"canary"}}',
+    ],
+    ...['{"choices":[{"delta":"canary"}]}', '{"choices":[{"delta":{"content":{"canary":1}}}]}'],
+    ...['{"usage":{"prompt_tokens":-1,"completion_tokens":1}}', '{"usage":"canary"}'],
+    ...[128, -1, 0.5, '"canary"'].map(
+      (index) => `{"choices":[{"delta":{"tool_calls":[{"index":${index}}]}}]}`,
+    ),
+    '{"choices":[{"delta":{"tool_calls":[null]}}]}',
+  ])('%j is a failure that repeats nothing of it', (data) => {
+    expect(() => readPiece(data)).toThrow(/^(?!.*canary).*upstream/);
+  });
 
   test('a call whose arguments are no object is a failure', () => {
     const calls = new CallAssembly();
-    calls.add([{ index: 0, id: 'a', function: { name: 'one', arguments: '{"x"' } }]);
+    calls.add([{ index: 0, id: 'a', name: 'one', arguments: '{"x"' }]);
     expect(() => calls.finish()).toThrow('no completion');
   });
 

@@ -11,9 +11,9 @@ import {
   type Scores,
 } from '../encoding.js';
 import { cannot, type Engine, type EngineChunk, type EngineEvents, EngineFailure } from '../engine.js';
-import { CallAssembly, readPiece } from './completion-chunks.js';
+import { CallAssembly } from './completion-chunks.js';
+import { CompletionFeed } from './completion-feed.js';
 import { completionRequest } from './completion-request.js';
-import { readEvents } from './sse.js';
 
 /** Where a remote engine is, and how it is spoken to. */
 export interface RemoteOptions {
@@ -134,20 +134,27 @@ export class RemoteEngine implements Engine {
       yield cancelled();
       return;
     }
+    const feed = this.#ask(path, body);
+    signal.addEventListener('abort', feed.cancel, { once: true });
     try {
       let firstAt: number | undefined;
       let stopReason: StopReason | undefined;
       let usage: Usage | undefined;
       const calls = new CallAssembly();
-      for await (const piece of this.#ask(path, body, signal)) {
-        stopReason = piece.stopReason ?? stopReason;
-        usage = piece.usage ?? usage;
-        calls.add(piece.calls);
-        if (piece.thinking !== '') yield { kind: 'thinking', text: piece.thinking };
-        if (piece.text === '') continue;
-        tokens += 1;
-        firstAt ??= performance.now();
-        yield { kind: 'token', text: piece.text };
+      for (;;) {
+        const pieces = await feed.next();
+        if (pieces === undefined) break;
+        for (const piece of pieces) {
+          if (isCancelled()) break;
+          stopReason = piece.stopReason ?? stopReason;
+          usage = piece.usage ?? usage;
+          calls.add(piece.calls);
+          if (piece.thinking !== '') yield { kind: 'thinking', text: piece.thinking };
+          if (piece.text === '') continue;
+          tokens += 1;
+          firstAt ??= performance.now();
+          yield { kind: 'token', text: piece.text };
+        }
       }
       // A stream that ends before it said why has been cut off: without `done` the generator calls it a failure.
       if (stopReason === undefined) return;
@@ -162,6 +169,9 @@ export class RemoteEngine implements Engine {
         return;
       }
       throw error instanceof EngineFailure ? error : failureOf(upstreamErrorOf(error));
+    } finally {
+      signal.removeEventListener('abort', feed.cancel);
+      feed.leave();
     }
   }
 
@@ -196,26 +206,22 @@ export class RemoteEngine implements Engine {
     await this.#upstream.close();
   }
 
-  async *#ask(path: string, body: Readonly<Record<string, unknown>>, signal: AbortSignal) {
+  #ask(path: string, body: Readonly<Record<string, unknown>>): CompletionFeed {
     const { origin, prefix } = this.#place();
-    const answer = await this.#upstream.ask({
-      method: 'POST',
-      origin,
-      path: `${prefix}${path}`,
-      headers: ['Content-Type', 'application/json', 'Accept', 'text/event-stream', ...this.#headers],
-      body: JSON.stringify(body),
-      signal,
-    });
-    try {
-      if (answer.status !== 200) throw statusFailure(answer.status);
-      for await (const data of readEvents(answer.body as AsyncIterable<Uint8Array>)) {
-        if (data === '[DONE]') return;
-        yield readPiece(data);
-      }
-    } finally {
-      answer.body.on('error', () => undefined);
-      answer.body.destroy();
-    }
+    const feed = new CompletionFeed();
+    feed.begin((sink) =>
+      this.#upstream.pass(
+        {
+          method: 'POST',
+          origin,
+          path: `${prefix}${path}`,
+          headers: ['Content-Type', 'application/json', 'Accept', 'text/event-stream', ...this.#headers],
+          body: JSON.stringify(body),
+        },
+        sink,
+      ),
+    );
+    return feed;
   }
 
   /** Asks for the models until there is an answer. */
@@ -313,23 +319,6 @@ function reportedContext(entry: ModelEntry | undefined): number | undefined {
   return [entry?.['max_model_len'], entry?.['context_length'], trained].find(
     (value): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value > 0,
   );
-}
-
-/** A status that is not 200, as an engine's failure. The body may quote the prompt, so it is not read. */
-function statusFailure(status: number): EngineFailure {
-  if (status === 401 || status === 403)
-    return new EngineFailure('unavailable', `the remote service refuses the key (status ${status})`);
-  if (status === 429)
-    return new EngineFailure(
-      'unavailable',
-      'the remote service has too much to do (status 429); try again later',
-    );
-  if (status >= 400 && status < 500 && status !== 408)
-    return new EngineFailure(
-      'invalid_request',
-      `the remote service does not take this request (status ${status})`,
-    );
-  return new EngineFailure('unavailable', `the remote service failed (status ${status})`);
 }
 
 function failureOf(error: UpstreamError): EngineFailure {

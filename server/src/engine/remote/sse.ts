@@ -11,34 +11,43 @@ export class EventTooLong extends Error {
   override readonly name = 'EventTooLong';
 }
 
-/**
- * The `data` of each event in `chunks`, which may be cut anywhere. An event that its end cuts off is dropped, as the
- * standard has it.
- *
- * @throws EventTooLong
- */
-export async function* readEvents(
-  chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<string, void, undefined> {
-  const decoder = new TextDecoder('utf-8');
-  let rest = '';
-  let data: string[] = [];
-  for await (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r\n|\n|\r(?!$)/);
-    rest = lines.pop() ?? '';
+const noEvents: readonly string[] = [];
+
+/** Reads events from bytes that may be cut anywhere. It keeps no more than one event of {@link eventLength}. */
+export class EventReader {
+  readonly #decoder = new TextDecoder('utf-8');
+  #rest = '';
+  #data: string[] = [];
+  #length = 0;
+
+  /** The `data` of each event that `chunk` completes. @throws EventTooLong */
+  push(chunk: Uint8Array): readonly string[] {
+    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop() ?? '';
+    const events: string[] = [];
     for (const line of lines) {
-      if (line === '') {
-        if (data.length > 0) yield data.join('\n');
-        data = [];
-      } else if (line.startsWith('data:')) {
-        data.push(line.slice(line.startsWith('data: ') ? 6 : 5));
+      if (line !== '') {
+        this.#take(line);
+        continue;
       }
+      if (this.#data.length > 0) events.push(this.#data.join('\n'));
+      this.#data = [];
+      this.#length = 0;
     }
-    if (rest.length + data.reduce((sum, part) => sum + part.length, 0) > eventLength)
-      throw new EventTooLong();
+    if (this.#rest.length + this.#length > eventLength) throw new EventTooLong();
+    return events;
   }
-  // A last event whose blank line is missing, such as `data: [DONE]` and the end, is still whole.
-  const last = (rest + decoder.decode()).replace(/\r$/, '');
-  if (last.startsWith('data:')) data.push(last.slice(last.startsWith('data: ') ? 6 : 5));
-  if (data.length > 0) yield data.join('\n');
+
+  /** What the end completes: a last event whose blank line is missing, such as `data: [DONE]` and the end, is still whole. */
+  end(): readonly string[] {
+    this.#take((this.#rest + this.#decoder.decode()).replace(/\r$/, ''));
+    return this.#data.length === 0 ? noEvents : [this.#data.join('\n')];
+  }
+
+  #take(line: string): void {
+    if (!line.startsWith('data:')) return;
+    const data = line.slice(line.startsWith('data: ') ? 6 : 5);
+    this.#data.push(data);
+    this.#length += data.length;
+  }
 }
