@@ -35,6 +35,7 @@ export class BoundedWriter {
   readonly #schedule: Schedule;
   readonly #waiting: Waiter[] = [];
   #ended = false;
+  #isCorked = false;
 
   /** @param socket whose `error` events the caller handles */
   constructor(socket: Writable, options: BoundedWriterOptions = {}) {
@@ -51,7 +52,8 @@ export class BoundedWriter {
 
   /**
    * Writes one frame whole, text as UTF-8. Resolves when the kernel has taken it or the socket's buffer is below its high-water
-   * mark: then it is time for the next one.
+   * mark: then it is time for the next one. It reaches the kernel at the end of this turn: end the socket, do not destroy
+   * it, where the frame is to arrive.
    *
    * @throws HearthError `slow_consumer` for the write that has waited `writeTimeoutMs`, counted from its call and
    *   so with its wait for others: the connection is destroyed, since frames are missing now. `cancelled` for every
@@ -62,7 +64,7 @@ export class BoundedWriter {
     if (this.#ended || !this.#socket.writable) return Promise.reject(closed());
     const mustWait = this.#waiting.length > 0 || this.#socket.writableNeedDrain;
     if (this.#waiting.length >= this.#maxWaiting) return Promise.reject(new Error('too many writes wait'));
-    if (!mustWait && this.#socket.write(bytes)) return Promise.resolve();
+    if (!mustWait && this.#put(bytes)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         bytes: mustWait ? bytes : undefined,
@@ -77,12 +79,25 @@ export class BoundedWriter {
     });
   }
 
+  /** Gives the frame to the socket; what is written in one turn goes to the kernel at once, and wakes the peer once. */
+  #put(bytes: Uint8Array | string): boolean {
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#isCorked = false;
+        this.#socket.uncork();
+      });
+    }
+    return this.#socket.write(bytes);
+  }
+
   readonly #advance = (): void => {
     for (let head = this.#waiting[0]; head !== undefined; head = this.#waiting[0]) {
       if (head.bytes !== undefined) {
         const { bytes } = head;
         head.bytes = undefined;
-        if (!this.#socket.write(bytes)) return;
+        if (!this.#put(bytes)) return;
       }
       this.#waiting.shift();
       head.cancelTimeout();

@@ -516,9 +516,6 @@ export class LlamaEngine implements Engine {
         incarnation.spent = true;
         incarnation.worker.kill('SIGKILL');
         return;
-      case 'together':
-        // The channel takes them apart.
-        return;
       case 'fatal':
         incarnation.fatal = new HearthError(message.code, message.message);
         incarnation.worker.send({ kind: 'shutdown' });

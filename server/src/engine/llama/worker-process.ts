@@ -4,6 +4,7 @@ import type { WorkerExit } from './worker-death.js';
 import { workerEnvironment } from './worker-environment.js';
 import { isFromWorker } from './worker/messages.js';
 import type { FromWorker, ToWorker } from './worker/messages.js';
+import { Outbox, separate } from './worker/outbox.js';
 
 /** Bytes of error output that are kept, from its end. */
 const outputBytes = 8 * 1024;
@@ -24,6 +25,7 @@ export class WorkerProcess {
   /** Resolves once the process is gone and reaped, or could not be started. Never rejects. */
   readonly exited: Promise<WorkerExit>;
   readonly #child: ChildProcess;
+  readonly #outbox: Outbox<ToWorker>;
   #output = Buffer.alloc(0);
 
   /** @param path The worker's bundle. */
@@ -36,8 +38,16 @@ export class WorkerProcess {
     });
     this.#child = child;
     this.pid = child.pid;
+    this.#outbox = new Outbox(
+      (message) => {
+        if (child.connected) child.send(message, () => undefined);
+      },
+      (work) => {
+        process.nextTick(work);
+      },
+    );
     child.on('message', (message: unknown) => {
-      for (const one of separate(message)) onMessage(one);
+      for (const one of separate(message, isFromWorker)) onMessage(one);
     });
     child.stderr?.on('data', (data: Buffer) => {
       this.#output = Buffer.concat([this.#output, data]).subarray(-outputBytes);
@@ -60,7 +70,7 @@ export class WorkerProcess {
 
   /** Sends, or does nothing where the worker is gone: its end is told by {@link exited}. */
   send(message: ToWorker): void {
-    if (this.#child.connected) this.#child.send(message, () => undefined);
+    this.#outbox.put(message);
   }
 
   kill(signal: NodeJS.Signals): void {
@@ -86,11 +96,4 @@ export class WorkerProcess {
     clearTimeout(timer);
     return ended;
   }
-}
-
-/** What a message from the channel says, in order; what is none of ours is left out. */
-export function* separate(message: unknown): Generator<FromWorker, void, void> {
-  if (!isFromWorker(message)) return;
-  if (message.kind === 'together') yield* message.messages.filter(isFromWorker);
-  else yield message;
 }

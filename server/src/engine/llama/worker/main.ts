@@ -13,7 +13,7 @@ import type {
 } from './messages.js';
 import { openStates } from './kv/open-states.js';
 import type { OpenStates } from './kv/open-states.js';
-import { Outbox } from './outbox.js';
+import { Outbox, separate } from './outbox.js';
 import { cutForCount } from './pieces.js';
 import { Questions } from './questions.js';
 import { RequestError, toRequestFailure } from './request-error.js';
@@ -39,7 +39,7 @@ type State =
 
 let state: State = { kind: 'idle' };
 
-const outbox = new Outbox((message) => {
+const outbox = new Outbox<FromWorker>((message) => {
   // The channel is gone when the daemon is; `disconnect` then ends this process.
   if (process.connected) process.send?.(message);
 });
@@ -176,7 +176,7 @@ async function handle(message: ToWorker): Promise<void> {
 }
 
 process.on('message', (message: unknown) => {
-  if (isToWorker(message)) void handle(message);
+  for (const one of separate(message, isToWorker)) void handle(one);
 });
 
 // Without its daemon a worker has nobody to serve. It leaves at once, whatever native code is doing.

@@ -185,8 +185,6 @@ export type FromWorker =
   | { readonly kind: 'pong'; readonly stepMs: number; readonly grammars: StepGrammars }
   /** Work that was given up still holds a core, and nothing else is to be done: another worker is to take over. */
   | { readonly kind: 'spent' }
-  /** What came about in one step: one message costs both ends far less than several. None of them is one of these. */
-  | { readonly kind: 'together'; readonly messages: readonly FromWorker[] }
   /** The model cannot be served; the worker ends. */
   | { readonly kind: 'fatal'; readonly code: ErrorCode; readonly message: string };
 
@@ -211,7 +209,6 @@ const fromWorkerKinds: ReadonlySet<unknown> = new Set<FromWorker['kind']>([
   'pong',
   'fatal',
   'spent',
-  'together',
 ]);
 
 /** Whether a value from the channel is one of ours. Both ends are one build, so the kind decides. */

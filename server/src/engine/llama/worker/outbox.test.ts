@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { separate } from '../worker-process.js';
+import { isFromWorker } from './messages.js';
 import type { FromWorker } from './messages.js';
-import { Outbox } from './outbox.js';
+import { Outbox, separate, type Together } from './outbox.js';
 
 const chunk = (id: number): FromWorker => ({
   kind: 'chunk',
@@ -10,10 +10,14 @@ const chunk = (id: number): FromWorker => ({
   tokens: 1,
 });
 
-function open(): { outbox: Outbox; sent: FromWorker[]; turn: () => void } {
-  const sent: FromWorker[] = [];
+function open(): {
+  outbox: Outbox<FromWorker>;
+  sent: (FromWorker | Together<FromWorker>)[];
+  turn: () => void;
+} {
+  const sent: (FromWorker | Together<FromWorker>)[] = [];
   const soon: (() => void)[] = [];
-  const outbox = new Outbox(
+  const outbox = new Outbox<FromWorker>(
     (message) => sent.push(message),
     (work) => soon.push(work),
   );
@@ -33,7 +37,7 @@ test('what one turn brings about goes as one message, in its order, and comes ap
   expect(sent).toEqual([]);
   turn();
   expect(sent).toHaveLength(1);
-  expect([...separate(sent[0])]).toEqual(said);
+  expect([...separate(sent[0], isFromWorker)]).toEqual(said);
 });
 
 test('one alone goes as it is, and each turn has its own message', () => {
@@ -55,5 +59,13 @@ test('before the end of the process it is told to send at once', () => {
 });
 
 test('what is no message of a worker is left out', () => {
-  expect([...separate('chunk'), ...separate({ kind: 'load' }), ...separate(undefined)]).toEqual([]);
+  expect(
+    [
+      'chunk',
+      { kind: 'load' },
+      undefined,
+      { kind: 'together' },
+      { kind: 'together', messages: [1, {}] },
+    ].flatMap((message) => [...separate(message, isFromWorker)]),
+  ).toEqual([]);
 });

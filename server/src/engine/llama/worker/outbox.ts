@@ -1,23 +1,24 @@
-import type { FromWorker } from './messages.js';
-
 /**
- * What goes to the daemon. What a step has brought about goes as one message, once the next step has begun: each
- * message costs a system call and a turn of the event loop at both ends, and until the next step begins the cores
- * have nothing to do. Bounded by what one turn of the event loop can bring about: a chunk for each sequence, and an
- * answer for each question.
+ * What goes through a channel between processes. What one turn of the event loop brings about goes as one message: each
+ * message costs a system call and a turn at both ends. In the worker it goes once the next step has begun: until then
+ * the cores have nothing to do. Bounded by what one turn can bring about: a chunk, a credit or an answer for each
+ * request.
  */
-export class Outbox {
-  readonly #send: (message: FromWorker) => void;
+export class Outbox<Message> {
+  readonly #send: (message: Message | Together<Message>) => void;
   readonly #soon: (work: () => void) => void;
-  #messages: FromWorker[] = [];
+  #messages: Message[] = [];
 
   /** @param soon runs `work` after what is to be done in this turn. Default: `setImmediate`. */
-  constructor(send: (message: FromWorker) => void, soon: (work: () => void) => void = setImmediate) {
+  constructor(
+    send: (message: Message | Together<Message>) => void,
+    soon: (work: () => void) => void = setImmediate,
+  ) {
     this.#send = send;
     this.#soon = soon;
   }
 
-  put(message: FromWorker): void {
+  put(message: Message): void {
     this.#messages.push(message);
     if (this.#messages.length > 1) return;
     this.#soon(() => {
@@ -33,4 +34,30 @@ export class Outbox {
     if (only === undefined) return;
     this.#send(messages.length === 1 ? only : { kind: 'together', messages });
   }
+}
+
+/** Several messages as one, in their order. */
+export interface Together<Message> {
+  readonly kind: 'together';
+  readonly messages: readonly Message[];
+}
+
+/** The messages in one that came; what `isMessage` does not know is left out. */
+export function* separate<Message>(
+  received: unknown,
+  isMessage: (value: unknown) => value is Message,
+): Generator<Message, void, void> {
+  if (isMessage(received)) yield received;
+  else if (isTogether(received)) yield* received.messages.filter(isMessage);
+}
+
+function isTogether(value: unknown): value is Together<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'kind' in value &&
+    value.kind === 'together' &&
+    'messages' in value &&
+    Array.isArray(value.messages)
+  );
 }
