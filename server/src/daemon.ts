@@ -44,6 +44,7 @@ import { RequestTotals } from './events/request-totals.js';
 import { failureToError } from './generation/failures.js';
 import { answerTyped, render } from './generation/asker.js';
 import { generate, type GeneratorParts } from './generation/generator.js';
+import { SideDoor } from './generation/side-door.js';
 import { StreamRegistry } from './generation/stream-registry.js';
 import { bindSocket } from './lock/bind-socket.js';
 import { bindTcp, parseTcpAddress } from './lock/bind-tcp.js';
@@ -114,6 +115,7 @@ export class Daemon implements DaemonApi {
   readonly #board = new StatusBoard();
   readonly #news: DaemonNews;
   readonly #streams: StreamRegistry;
+  readonly #sideDoor = new SideDoor();
   readonly #admission: Admission;
   readonly #router: Router;
   readonly models: Models | undefined;
@@ -324,6 +326,7 @@ export class Daemon implements DaemonApi {
       admission: this.#admission,
       router: this.#router,
       streams: this.#streams,
+      sideDoor: this.#sideDoor,
       record: this.#record,
       now: (): number => performance.now(),
       residency: this.models,

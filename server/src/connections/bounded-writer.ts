@@ -52,8 +52,8 @@ export class BoundedWriter {
 
   /**
    * Writes one frame whole, text as UTF-8. Resolves when the kernel has taken it or the socket's buffer is below its high-water
-   * mark: then it is time for the next one. It reaches the kernel at the end of this turn: end the socket, do not destroy
-   * it, where the frame is to arrive.
+   * mark: then it is time for the next one. It reaches the kernel at the end of this turn at the
+   * latest: end the socket, do not destroy it, where the frame is to arrive.
    *
    * @throws HearthError `slow_consumer` for the write that has waited `writeTimeoutMs`, counted from its call and
    *   so with its wait for others: the connection is destroyed, since frames are missing now. `cancelled` for every
@@ -79,8 +79,9 @@ export class BoundedWriter {
     });
   }
 
-  /** Gives the frame to the socket; what is written in one turn goes to the kernel at once, and wakes the peer once. */
+  /** The first frame of a turn goes to the kernel at once, the others of that turn together: each call wakes the peer. */
   #put(bytes: Uint8Array | string): boolean {
+    const isRoomLeft = this.#socket.write(bytes);
     if (!this.#isCorked) {
       this.#isCorked = true;
       this.#socket.cork();
@@ -89,7 +90,7 @@ export class BoundedWriter {
         this.#socket.uncork();
       });
     }
-    return this.#socket.write(bytes);
+    return isRoomLeft;
   }
 
   readonly #advance = (): void => {

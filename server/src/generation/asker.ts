@@ -31,7 +31,7 @@ interface Worked<Result> {
 
 /**
  * The life of a request that is answered by one frame. Embeddings and rankings pass the same gate as generations (row
- * 64); tokens and texts are cheap and do not wait for a turn.
+ * 64); tokens and texts are cheap: they do not wait for a turn, and have a bound of their own.
  *
  * @throws HearthError `cancelled` once `signal` is aborted, and as {@link generate} does.
  */
@@ -51,12 +51,12 @@ export async function answerTyped(
         rerank(engine, request, stop),
       );
     case 'tokenize':
-      return routed(parts, request, 'tokenize', signal, async (engine, stop) => {
+      return aside(parts, request, caller, signal, async (engine, stop) => {
         const tokens = await engine.tokenize(request.content, stop);
         return { result: { kind: 'tokens', ...served(engine), tokens }, inputTokens: tokens.length };
       });
     case 'detokenize':
-      return routed(parts, request, 'tokenize', signal, async (engine, stop) => {
+      return aside(parts, request, caller, signal, async (engine, stop) => {
         const content = await engine.detokenize(request.tokens, stop);
         return { result: { kind: 'text', ...served(engine), content }, inputTokens: 0 };
       });
@@ -138,6 +138,23 @@ async function admission(
     const code = error instanceof HearthError ? error.code : 'internal';
     parts.record('warn', 'admission', { msg: 'request_rejected', req_id: reqIdOf(request), code });
     throw error;
+  }
+}
+
+/** Past those who wait for a turn. */
+async function aside(
+  parts: GeneratorParts,
+  request: Asked,
+  caller: Caller,
+  signal: AbortSignal,
+  work: Work<TypedResult>,
+): Promise<TypedResult> {
+  try {
+    return await parts.sideDoor.pass(caller.client ?? caller.name, signal, () =>
+      routed(parts, request, 'tokenize', signal, work),
+    );
+  } catch (error) {
+    throw signal.aborted ? cancelled() : error;
   }
 }
 

@@ -6,6 +6,7 @@ import type { GenerationEvent } from '../daemon-api.js';
 import { MockEngine, type MockOptions } from '../engine/mock/mock-engine.js';
 import { Router } from '../router/router.js';
 import { generate, type GeneratorParts } from './generator.js';
+import { SideDoor } from './side-door.js';
 import { StreamRegistry } from './stream-registry.js';
 
 const never = new AbortController().signal;
@@ -21,6 +22,7 @@ function setUp(mock: Partial<MockOptions> = {}, permits = 1) {
     admission: new Admission({ activePermits: permits, queueDepth: 10 }),
     router: new Router([engine], { now }),
     streams: new StreamRegistry(now, () => undefined),
+    sideDoor: new SideDoor(),
     record: (_level, _component, event) => recorded.push(event),
     now,
   };

@@ -14,12 +14,15 @@ import { failureToError, isBackendFault } from './failures.js';
 import { Gathering, isToolChoiceUnsatisfied } from './gathering.js';
 import { HeldChunks } from './held-chunks.js';
 import { QueueNews } from './queue-news.js';
+import type { SideDoor } from './side-door.js';
 import type { LiveStream, StreamRegistry } from './stream-registry.js';
 
 export interface GeneratorParts {
   readonly admission: Admission;
   readonly router: Router;
   readonly streams: StreamRegistry;
+  /** For what does not wait for a permit. */
+  readonly sideDoor: SideDoor;
   readonly record: RecordActivity;
   /** Monotonic milliseconds. */
   readonly now: () => number;
