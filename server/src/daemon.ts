@@ -338,7 +338,9 @@ export class Daemon implements DaemonApi {
     // Counting says nothing of how well the backend generates.
     route.settle('neutral');
     try {
-      return await route.engine.countTokens(texts);
+      return await this.#sideDoor.pass('count', new AbortController().signal, () =>
+        route.engine.countTokens(texts),
+      );
     } catch (error) {
       throw failureToError(error);
     }

@@ -5,7 +5,11 @@ import { SideDoor } from './side-door.js';
 const never = new AbortController().signal;
 
 /** Work that ends when it is told to. */
-function gate(): { readonly work: () => Promise<string>; readonly open: () => void; readonly begun: () => boolean } {
+function gate(): {
+  readonly work: () => Promise<string>;
+  readonly open: () => void;
+  readonly begun: () => boolean;
+} {
   let [begun, open] = [false, (): void => undefined];
   const opened = new Promise<void>((resolve) => {
     open = resolve;
@@ -48,7 +52,13 @@ test('beyond what may wait it refuses at once, and one client takes half of the 
   const others = ['b', 'b'].map((client) => door.pass(client, never, () => Promise.resolve('late')));
   await expect(door.pass('c', never, first.work)).rejects.toMatchObject({ code: 'queue_full' });
   first.open();
-  expect(await Promise.all([inside, ...waiting, ...others])).toEqual(['done', 'late', 'late', 'late', 'late']);
+  expect(await Promise.all([inside, ...waiting, ...others])).toEqual([
+    'done',
+    'late',
+    'late',
+    'late',
+    'late',
+  ]);
 });
 
 test('who is cancelled while waiting leaves its place to the next', async () => {
@@ -73,7 +83,11 @@ test('work that fails gives its place back', async () => {
 });
 
 test('whatever comes and goes, no more than may are inside, and all places are free at the end', async () => {
-  const event = fc.record({ client: fc.constantFrom('a', 'b', 'c'), cancels: fc.boolean(), ticks: fc.nat(3) });
+  const event = fc.record({
+    client: fc.constantFrom('a', 'b', 'c'),
+    cancels: fc.boolean(),
+    ticks: fc.nat(3),
+  });
   await fc.assert(
     fc.asyncProperty(fc.array(event, { maxLength: 40 }), async (events) => {
       const door = new SideDoor({ atOnce: 2, waiting: 5 });
