@@ -20,6 +20,7 @@ const absolute = (/** @type {string} */ place) => path.join(root, place);
 /** The parts that the composition root puts together. They know ports, never each other's implementations. */
 const daemonParts = [
   ...[
+    'accelerators',
     'admission',
     'channels',
     'completion',

@@ -15,6 +15,8 @@ export function sidecarArguments(): readonly string[] {
   if (model !== '') flags.push('--model', model);
   const runtimeDirectory = settings.get('runtimeDirectory', '').trim();
   if (runtimeDirectory !== '') flags.push('--runtime-dir', runtimeDirectory);
+  const accelerator = settings.get<string>('accelerator', 'auto');
+  if (accelerator !== 'auto') flags.push('--accelerator', accelerator);
   if (settings.get<boolean>('http.enabled', false))
     flags.push('--http', settings.get('http.address', '').trim() || defaultHttpAddress);
   return flags;
@@ -23,8 +25,8 @@ export function sidecarArguments(): readonly string[] {
 /** Restarts the sidecar when a setting changes that it was started with. */
 export function restartOnChange(sidecar: Sidecar): Disposable {
   return workspace.onDidChangeConfiguration((event) => {
-    const concerns = ['hearth.model', 'hearth.runtimeDirectory', 'hearth.http'].some((name) =>
-      event.affectsConfiguration(name),
+    const concerns = ['hearth.model', 'hearth.runtimeDirectory', 'hearth.http', 'hearth.accelerator'].some(
+      (name) => event.affectsConfiguration(name),
     );
     if (concerns) void sidecar.restart();
   });

@@ -79,6 +79,18 @@ export interface ModelInfo {
    * at the next load), measured at a load before, said for this model, or no choice since the model is small.
    */
   readonly threadsFrom?: 'measured' | 'measured_busy' | 'remembered' | 'configured' | 'fixed';
+  /** What computes. Absent where it is not llama.cpp. */
+  readonly accelerator?: {
+    readonly kind: 'cpu' | 'vulkan' | 'cuda' | 'metal';
+    /** The graphics card, such as `NVIDIA GeForce RTX 4090`; absent on the processor. */
+    readonly device?: string;
+    /** Layers that the card takes, the output counted as one; absent on the processor. */
+    readonly gpuLayers?: number;
+    /** Which of the builds for processors is in use, such as `zen4`; absent where it is not known. */
+    readonly cpuVariant?: string;
+    /** Why it is not a graphics card, where one was asked for or is there; holds no path. */
+    readonly reason?: string;
+  };
 }
 
 /** The whole of the daemon at one moment. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Exit, hearthScope, type HearthProcess, type Home } from '../support/daemon.js';
 import { addModel, ModelServer, storeOf, writeSyntheticModel } from '../support/model-store.js';
@@ -61,6 +62,22 @@ describe('a new user', () => {
       'are free again',
     );
     expect(fs.readdirSync(path.join(storeOf(home).home, 'blobs'))).toEqual([]);
+  });
+
+  test('asks for the Vulkan build, and a package that is not the pinned one is not unpacked', async () => {
+    server.bytes = gzipSync('another package');
+    const added = await run('accelerator', 'add', 'vulkan', '--registry', server.origin);
+    const isPossible = ['linux', 'win32'].includes(process.platform) && process.arch === 'x64';
+    expect(added.code).not.toBe(0);
+    expect(added.err).toContain(isPossible ? 'was not unpacked' : 'no vulkan build');
+    if (isPossible) expect(server.requests[0]?.path).toMatch(/vulkan\/-\/.*-vulkan-[\d.]+\.tgz$/u);
+    expect((await run('accelerator', 'add', 'rocm')).err).toContain('vulkan and for cuda');
+    expect((await run('accelerator', 'remove', 'vulkan')).out).toContain('There is no Vulkan build');
+    // A daemon that is to use it serves all the same, and says why it does not.
+    const serving = await hearth.serve({ plain: true, home, args: ['--accelerator', 'vulkan'] });
+    const status = await run('status', '--runtime-dir', home.runtimeDir);
+    expect(status.out).toMatch(/on the processor.* no graphics card: .*ulkan build/u);
+    await serving.stop();
   });
 
   test('stops a pull with Ctrl-C, and the same command goes on where it was', async () => {

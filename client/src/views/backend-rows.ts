@@ -1,4 +1,4 @@
-import type { BackendHealth, Health } from '@hearth/protocol';
+import type { BackendHealth, Health, ModelInfo } from '@hearth/protocol';
 import type { SidecarState } from '../sidecar/state.js';
 import { escapeMarkdown, fileSize, phaseWords, tokenRate } from '../status/status-text.js';
 import type { Row } from './row.js';
@@ -26,6 +26,7 @@ function backendRow(backend: BackendHealth): Row {
       figure('context', 'Context', `${model.contextSize.toLocaleString('en-US')} tokens`, 'book'),
     );
     children.push(figure('size', 'Size', fileSize(model.sizeBytes), 'file-binary'));
+    if (model.accelerator !== undefined) children.push(acceleratorRow(name, model.accelerator));
     children.push(figure('infill', 'Fill in the middle', model.infill ? 'yes' : 'no', 'insert'));
   }
   if (tokensPerSecond !== undefined)
@@ -44,6 +45,23 @@ function backendRow(backend: BackendHealth): Row {
     tooltip: `**${escapeMarkdown(model?.displayName ?? name)}** as backend \`${name}\`: ${escapeMarkdown(stateWords(backend))}${caution}`,
     kind: 'hearth.backend',
     children,
+  };
+}
+
+/** What computes, and in the tooltip why it is not a graphics card. */
+function acceleratorRow(name: string, accelerator: NonNullable<ModelInfo['accelerator']>): Row {
+  const { kind, device, gpuLayers, cpuVariant, reason } = accelerator;
+  const processor = cpuVariant === undefined ? 'processor' : `processor (${cpuVariant})`;
+  const card = `${device ?? 'graphics card'} by ${kind}, ${String(gpuLayers ?? 0)} layers`;
+  const id = `backend/${name}/accelerator`;
+  if (kind !== 'cpu') return { id, label: 'Computed by', description: card, icon: 'chip' };
+  if (reason === undefined) return { id, label: 'Computed by', description: processor, icon: 'chip' };
+  return {
+    id,
+    label: 'Computed by',
+    description: `${processor}: no graphics card`,
+    icon: 'warning',
+    tooltip: escapeMarkdown(reason),
   };
 }
 

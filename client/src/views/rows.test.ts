@@ -1,4 +1,4 @@
-import type { ActivityRecord, StreamInfo } from '@hearth/protocol';
+import type { ActivityRecord, ModelInfo, StreamInfo } from '@hearth/protocol';
 import { describe, expect, it } from 'vitest';
 import { testHealth, testModel } from '../sidecar/test-health.js';
 import { activityRows, filterWords, noFilter, type ActivityFilter } from './activity-rows.js';
@@ -29,6 +29,24 @@ describe('the Backends view', () => {
     const restarting = { kind: 'restarting', attempt: 1, delayMs: 1, reason: 'Killed.' } as const;
     expect(labels(backendRows(undefined, restarting))).toEqual(['Sidecar: restarting (1): Killed.']);
     expect(backendRows(undefined, { kind: 'failed', reason: 'x' })).toEqual([]);
+  });
+
+  it('says what computes, and why it is not a graphics card', () => {
+    const computedBy = (accelerator: NonNullable<ModelInfo['accelerator']>): Row | undefined => {
+      const rows = backendRows(testHealth({ model: { ...testModel, accelerator } }), ready);
+      return rows[0]?.children?.find(({ label }) => label === 'Computed by');
+    };
+    const reason = 'Vulkan: the driver is missing.';
+    expect(computedBy({ kind: 'cpu', cpuVariant: 'zen4' })).toMatchObject({
+      description: 'processor (zen4)',
+    });
+    expect(computedBy({ kind: 'cpu', reason })).toMatchObject({
+      description: 'processor: no graphics card',
+      tooltip: expect.stringContaining('the driver is missing') as string,
+    });
+    expect(computedBy({ kind: 'cuda', device: 'RTX 4090', gpuLayers: 29 })).toMatchObject({
+      description: 'RTX 4090 by cuda, 29 layers',
+    });
   });
 
   it('says why a backend failed', () => {

@@ -19,6 +19,7 @@ function describeBackend(backend: BackendHealth): string {
   if ('reason' in backend.state) parts.push(backend.state.reason);
   if (model !== undefined) parts.push(`${model.displayName}, ${String(model.contextSize)} tokens of context`);
   if (model?.threads !== undefined) parts.push(describeThreads(model.threads, model.threadsFrom));
+  if (model?.accelerator !== undefined) parts.push(...describeAccelerator(model.accelerator));
   if (model?.driverReason !== undefined) parts.push(`through node-llama-cpp: ${model.driverReason}`);
   if (backend.tokensPerSecond !== undefined)
     parts.push(`${String(Math.round(backend.tokensPerSecond))} tokens/s`);
@@ -37,6 +38,15 @@ const origins: Readonly<Record<NonNullable<ModelInfo['threadsFrom']>, string>> =
 function describeThreads(threads: number, from: ModelInfo['threadsFrom']): string {
   const count = `${String(threads)} thread${threads === 1 ? '' : 's'}`;
   return from === undefined ? count : `${count} (${origins[from]})`;
+}
+
+/** What computes, and why nothing better does. */
+function describeAccelerator(accelerator: NonNullable<ModelInfo['accelerator']>): readonly string[] {
+  const { kind, device, gpuLayers, cpuVariant, reason } = accelerator;
+  if (kind !== 'cpu')
+    return [`${String(gpuLayers ?? 0)} layers by ${kind} on ${device ?? 'a graphics card'}`];
+  const processor = cpuVariant === undefined ? 'on the processor' : `on the processor (${cpuVariant})`;
+  return reason === undefined ? [processor] : [processor, `no graphics card: ${reason}`];
 }
 
 /** `4 s`, `3 min`, `2 h`: as coarse as a person wants it. */

@@ -2,10 +2,15 @@ import path from 'node:path';
 import type { Config } from '../config/config.js';
 import type { Engine } from '../engine/engine.js';
 import type { ModelSource } from '../models/model-source.js';
+import { AcceleratorStore } from '../accelerators/accelerator-store.js';
+import { thisMachine } from '../accelerators/packages.js';
+import type { DeviceChoice } from '../engine/llama/device-choice.js';
 import { fitModel } from '../models/memory/fit.js';
+import { fitOnGpu } from '../models/memory/gpu-fit.js';
 import { freeMemory } from '../models/memory/free-memory.js';
 import { defaultModelHosts, type PullPolicy } from '../models/pull/pull-policy.js';
 import { huggingFaceOrigin } from '../models/pull/pull-source.js';
+import { resolveModel } from '../models/resolve-model.js';
 import { ModelStore } from '../models/store/model-store.js';
 import { modelsHome } from '../models/store/models-home.js';
 import type { ModelsConfig } from '../residency/models.js';
@@ -24,6 +29,7 @@ const mebibyte = 1024 * 1024;
 export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) => Engine> {
   const { LlamaEngine } = await import('../engine/llama/llama-engine.js');
   const { ThreadMemory } = await import('../engine/llama/thread-memory.js');
+  const devices = await makeDeviceChoice(config.accelerator);
   const { active_permits: sequences, engine_driver: driver } = config;
   const threadMemory = new ThreadMemory(path.join(modelsHome(process.env), '..', 'threads.json'));
   return ({ source, name, contextSize }) =>
@@ -37,11 +43,31 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
       ...(config.kv_disk ? { stateDirectory: path.join(modelsHome(process.env), '..', 'kv') } : {}),
       threadMemory,
       privateDirectory: path.join(modelsHome(process.env), 'private'),
-      chooseContext: async (facts) =>
-        fitModel(facts, { contextSize, sequences }, await freeMemory()).contextSize,
+      chooseDevice: (signal) => devices.choose(signal),
+      planLoad: async (facts, device) => {
+        const wish = { contextSize, sequences, gpuLayers: config.gpu_layers };
+        if (device.kind !== 'cpu') return fitOnGpu(facts, wish, await freeMemory(), device);
+        return { contextSize: fitModel(facts, wish, await freeMemory()).contextSize, gpuLayers: 0 };
+      },
       ...(name === undefined ? {} : { name }),
       ...(contextSize === undefined ? {} : { contextSize }),
     });
+}
+
+/** What chooses between the processor and graphics cards: one for all models, whose tests take turns. */
+export async function makeDeviceChoice(wanted: Config['accelerator']): Promise<DeviceChoice> {
+  const { DeviceChoice } = await import('../engine/llama/device-choice.js');
+  const { testGpu } = await import('../engine/llama/gpu-self-test.js');
+  const { findWorker } = await import('../engine/llama/llama-engine.js');
+  return new DeviceChoice({
+    wanted,
+    store: new AcceleratorStore(modelsHome(process.env)),
+    machine: thisMachine(),
+    test: async (gpu, signal) => {
+      const { path: modelPath } = await resolveModel(undefined);
+      return testGpu({ gpu, modelPath, workerPath: findWorker(), signal });
+    },
+  });
 }
 
 /** What a pull may do, by configuration and environment. */

@@ -1,6 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
 import { StartupError } from '../lock/startup-error.js';
 import { version } from '../version.js';
+import { acceleratorKinds } from '../accelerators/kinds.js';
+import { addAcceleratorCommands } from './accelerators/accelerator-commands.js';
 import { addAskCommands } from './ask-commands.js';
 import { describeFailure } from './describe-failure.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
@@ -76,6 +78,7 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
       finish(await generateCommand(prompt, flags));
     });
 
+  addAcceleratorCommands(program, finish);
   addModelCommands(program, finish, { wholeNumber, withRuntimeDir });
 
   withRuntimeDir(program.command('status'))
@@ -171,6 +174,13 @@ function daemonCommand(program: Command, name: string, description: string): Com
     .addOption(new Option('--engine <kind>', 'what generates (default: llama)').choices(['llama', 'mock']))
     .option('--mock <json>', 'knobs of the mock engine, or an array of them')
     .option('--context-size <n>', 'tokens of context for each request (default: from the model)', looseNumber)
+    .addOption(
+      new Option(
+        '--accelerator <kind>',
+        'what computes (default: auto, a graphics card where `hearth accelerator add` fetched a build that works)',
+      ).choices(['auto', ...acceleratorKinds]),
+    )
+    .option('--gpu-layers <n>', 'layers for the graphics card (default: as many as fit)', looseNumber)
     .option('--tcp <host:port>', 'serve the inference protocol on loopback TCP too; port 0: any free one')
     .option('--tcp-key-env <name>', 'environment variable that holds the key which TCP clients must show')
     .option('--tcp-allow-remote', 'let --tcp listen on an address that other machines reach; needs a key')

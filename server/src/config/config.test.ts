@@ -10,6 +10,7 @@ describe('configuration', () => {
 
   it('has the defaults that are documented', () => {
     expect(resolveConfig()).toEqual({
+      accelerator: 'auto',
       engine: 'llama',
       max_loaded_models: 3,
       model_hosts: [],

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { acceleratorKinds } from '../accelerators/kinds.js';
 import { engineFailureKinds } from '../engine/engine.js';
 import { StartupError } from '../lock/startup-error.js';
 import type { ConfigInput } from './config-file.js';
@@ -108,6 +109,10 @@ export const configSchema = z.strictObject({
   engine: z.enum(['llama', 'mock']).default('llama'),
   /** What drives llama.cpp: its C interface, node-llama-cpp, or the first of them that works. */
   engine_driver: z.enum(['auto', 'ffi', 'addon']).default('auto'),
+  /** What computes: a graphics card where a build for it is there and works, the processor, or one of them by name. */
+  accelerator: z.enum(['auto', ...acceleratorKinds]).default('auto'),
+  /** Layers for the graphics card, the output counted as one; undefined: as many as it has room for. */
+  gpu_layers: z.int().min(0).max(10_000).optional(),
   /** Guesses tokens ahead: `lookup` from what stands before in the conversation. It stops by itself where it loses. */
   speculation: z.enum(['off', 'lookup']).default('off'),
   /** Memory for saved states of conversations in each engine, in MiB; 0: none. */
@@ -157,6 +162,7 @@ export function defaultFileContent(): ConfigInput {
   const {
     engine: _engine,
     engine_driver: _driver,
+    accelerator: _accelerator,
     limits: _limits,
     events: _events,
     ...figures
@@ -169,6 +175,7 @@ export const environmentKeys = {
   HEARTH_RUNTIME_DIR: 'runtime_dir',
   HEARTH_LOG_DIR: 'log_dir',
   HEARTH_ENGINE_DRIVER: 'engine_driver',
+  HEARTH_ACCELERATOR: 'accelerator',
 } as const;
 
 /** What the environment sets. An empty variable counts as unset. */

@@ -28,6 +28,8 @@ export interface Engine {
   readonly capabilities: EngineCapabilities;
   readonly accelerator: 'cpu' | 'cuda' | 'metal' | 'vulkan' | 'rocm';
   readonly gpuLayers: number;
+  /** The graphics card; absent where none is in use. */
+  readonly device?: { readonly name: string; readonly totalBytes: number } | undefined;
   /** Process id of the worker, where there is one. */
   readonly workerPid: number | undefined;
   /** Decode speed over the last finished generations, tokens a second; undefined before the first. */

@@ -102,7 +102,7 @@ type Unwrapped<Frame> = Frame extends unknown ? Omit<Frame, keyof typeof envelop
 const envelope = { id: 'admin', type: 'status' } as const;
 
 /** What a backend can do. */
-function capabilitiesOf({ name, capabilities, accelerator, gpuLayers }: Engine): AdminFrame {
+function capabilitiesOf({ name, capabilities, accelerator, gpuLayers, device }: Engine): AdminFrame {
   const { vision, tools, thinking, embed, rerank } = capabilities;
   return {
     ...envelope,
@@ -118,6 +118,7 @@ function capabilitiesOf({ name, capabilities, accelerator, gpuLayers }: Engine):
     rerank,
     accelerator,
     gpu_layers: gpuLayers,
+    ...(device === undefined ? {} : { device_name: device.name, vram_total_bytes: device.totalBytes }),
   };
 }
 

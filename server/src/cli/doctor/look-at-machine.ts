@@ -3,9 +3,11 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { HearthError } from '@hearth/protocol';
+import { kindNames } from '../../accelerators/kinds.js';
 import { checkGguf } from '../../models/gguf-check.js';
 import { resolveModel } from '../../models/resolve-model.js';
 import { verifyFile } from '../../models/trust/hash-file.js';
+import { lookAtAccelerators } from '../accelerators/list.js';
 import { bad, type Finding, good, warn } from './finding.js';
 
 /** Memory below which even a small model has no room beside an editor, in bytes. */
@@ -13,7 +15,7 @@ const littleMemory = 512 * 1024 * 1024;
 
 /** Node, engine, memory and the embedded model: what a daemon would need if it were to start now. */
 export async function lookAtMachine(): Promise<readonly Finding[]> {
-  return [lookAtNode(), lookAtEngine(), lookAtMemory(), await lookAtModel()];
+  return [lookAtNode(), lookAtEngine(), ...(await lookAtCards()), lookAtMemory(), await lookAtModel()];
 }
 
 function lookAtNode(): Finding {
@@ -32,6 +34,23 @@ function lookAtEngine(): Finding {
   );
   if (found !== undefined) return good('Engine binary', `node-llama-cpp for ${found}`);
   return bad('Engine binary', `none for ${names.join(' or ')}`, 'Install Hearth again on this machine.');
+}
+
+/** Builds for graphics cards that were fetched, each with its self-test. Nobody needs one. */
+async function lookAtCards(): Promise<readonly Finding[]> {
+  const all = await lookAtAccelerators(new AbortController().signal);
+  return all.flatMap(({ kind, state, detail }) => {
+    const title = `Graphics card by ${kindNames[kind]}`;
+    if (state === 'works') return [good(title, detail)];
+    if (state !== 'fails') return [];
+    return [
+      warn(
+        title,
+        detail,
+        `The processor computes. Mend what it says, or remove the build: \`hearth accelerator remove ${kind}\`.`,
+      ),
+    ];
+  });
 }
 
 function lookAtMemory(): Finding {

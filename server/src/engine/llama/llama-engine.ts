@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { statSync } from 'node:fs';
 import { HearthError, toHearthError } from '@hearth/protocol';
 import type { BackendState, ErrorCode, LoadPhase, ModelInfo, ResolvedGeneration } from '@hearth/protocol';
+import { kindNames } from '../../accelerators/kinds.js';
 import { findUpwards } from '../../models/find-upwards.js';
 import type { GgufFacts } from '../../models/gguf-check.js';
 import type { ModelSource } from '../../models/model-source.js';
@@ -19,6 +20,7 @@ import {
   defaultRestartOptions,
 } from '../../supervisor/restart-policy.js';
 import { toUnitVector } from '../unit-vector.js';
+import type { ChosenDevice } from './device-choice.js';
 import { HangWatch } from './hang-watch.js';
 import { ReplyQueue } from './reply-queue.js';
 import { resuming, type CountedChunk } from './resuming.js';
@@ -35,6 +37,7 @@ import type {
   DriverName,
   FromWorker,
   GenerationResult,
+  GpuOrder,
   Piece,
   Question,
   QuestionAnswer,
@@ -60,12 +63,15 @@ export interface LlamaEngineOptions {
   /** Silence after which a worker with work counts as hung. Default: 10 000 ms. */
   readonly hangTimeoutMs?: number;
   readonly stopTimes?: StopTimes;
+  /** Chooses what computes, before each load. Default: the processor. @throws an AbortError after its signal */
+  readonly chooseDevice?: (signal: AbortSignal) => Promise<ChosenDevice>;
   /**
-   * Chooses the tokens of context for each sequence when the file has been checked, in place of the default.
+   * Chooses the tokens of context for each sequence, and the layers for a graphics card, when the file has been
+   * checked. Default: those of the other options, and all layers.
    *
    * @throws HearthError `insufficient_memory` where it cannot be loaded
    */
-  readonly chooseContext?: (facts: GgufFacts) => Promise<number>;
+  readonly planLoad?: (facts: GgufFacts, device: ChosenDevice) => Promise<LoadPlan>;
   /** Where links to and copies of a model file are made for its worker; see {@link openTrustedFile}. */
   readonly privateDirectory?: string;
   /** The driver to take and no other. Default: the C interface where it works, else node-llama-cpp. */
@@ -82,7 +88,16 @@ export interface LlamaEngineOptions {
   readonly threadMemory?: ThreadMemory;
 }
 
+/** How a model is to be loaded. */
+export interface LoadPlan {
+  readonly contextSize: number;
+  /** 0: the processor computes everything. */
+  readonly gpuLayers: number;
+}
+
 const defaultContextSize = 8192;
+/** More than any model has. */
+const allLayers = 1000;
 const defaultStateMemoryBytes = 256 * 1024 * 1024;
 const defaultStateDiskBytes = 4 * 1024 * 1024 * 1024;
 /** A smaller model is fastest with one thread, whatever the machine. */
@@ -113,6 +128,9 @@ type Reply =
 interface Incarnation {
   readonly worker: WorkerProcess;
   readonly watch: HangWatch;
+  /** What computes there, and the layers that a card takes. */
+  readonly device: ChosenDevice;
+  readonly gpuLayers: number;
   /** The file that it loads; given back when it has. */
   readonly file: TrustedFile;
   readonly pending: Map<number, ReplyQueue<Reply>>;
@@ -135,8 +153,6 @@ interface Incarnation {
  */
 export class LlamaEngine implements Engine {
   readonly name: string;
-  readonly accelerator = 'cpu';
-  readonly gpuLayers = 0;
   readonly events = new EventEmitter<EngineEvents>();
   readonly #options: LlamaEngineOptions;
   readonly #speed = new SpeedMeter();
@@ -152,11 +168,26 @@ export class LlamaEngine implements Engine {
   #restartTimer: NodeJS.Timeout | undefined;
   #loading: Promise<void> = Promise.resolve();
   #lastId = 0;
+  /** Why no card is used any more: a load on one failed. */
+  #gpuProblem: string | undefined;
 
   constructor(options: LlamaEngineOptions) {
     this.#options = options;
     this.name = options.name ?? 'llama';
     this.#policy = new RestartPolicy({ ...defaultRestartOptions, ...options.restart });
+  }
+
+  get accelerator(): Engine['accelerator'] {
+    return this.#current?.device.kind ?? 'cpu';
+  }
+
+  get gpuLayers(): number {
+    return this.#current?.gpuLayers ?? 0;
+  }
+
+  get device(): Engine['device'] {
+    const { device } = this.#current ?? {};
+    return device === undefined || device.kind === 'cpu' ? undefined : device;
   }
 
   get state(): BackendState {
@@ -377,10 +408,11 @@ export class LlamaEngine implements Engine {
         ...(privateDirectory === undefined ? {} : { privateDirectory }),
       });
       try {
-        const chosen = await this.#options.chooseContext?.(file.facts);
-        const measured = await this.#recall();
+        const found = await this.#chooseDevice();
+        const plan = await this.#options.planLoad?.(file.facts, found);
+        const measured = await this.#recall(found);
         if (signal.aborted) await file.close();
-        else this.#spawn(file, chosen, measured);
+        else this.#spawn(file, found, plan, measured);
       } catch (error) {
         await file.close();
         throw error;
@@ -390,6 +422,11 @@ export class LlamaEngine implements Engine {
       if (error instanceof ChecksumError) this.#tellQuarantine(error);
       this.#fail(toHearthError(error));
     }
+  }
+
+  async #chooseDevice(): Promise<ChosenDevice> {
+    if (this.#gpuProblem !== undefined) return { kind: 'cpu', reason: this.#gpuProblem };
+    return (await this.#options.chooseDevice?.(this.#stopping.signal)) ?? { kind: 'cpu' };
   }
 
   #tellQuarantine({ quarantined }: ChecksumError): void {
@@ -404,7 +441,12 @@ export class LlamaEngine implements Engine {
     });
   }
 
-  #spawn(file: TrustedFile, chosenContext: number | undefined, measured: ThreadChoice | undefined): void {
+  #spawn(
+    file: TrustedFile,
+    found: ChosenDevice,
+    plan: LoadPlan | undefined,
+    measured: ThreadChoice | undefined,
+  ): void {
     const { facts } = file;
     if (facts.purpose === 'projector') {
       void file.close();
@@ -413,18 +455,14 @@ export class LlamaEngine implements Engine {
         'This file turns pictures into what another model reads, and is no model by itself. Load that one.',
       );
     }
-    const workerPath =
-      this.#options.workerPath ??
-      findUpwards(import.meta.url, ['engine-worker.mjs', 'dist/engine-worker.mjs']);
-    if (workerPath === undefined) {
-      throw new HearthError(
-        'internal',
-        'This copy of Hearth lacks its engine worker. Build or install it again.',
-      );
-    }
+    const workerPath = this.#options.workerPath ?? findWorker();
     const { source, sequences, driver } = this.#options;
     const trained = facts.contextLength ?? defaultContextSize;
-    const contextSize = Math.min(chosenContext ?? this.#options.contextSize ?? defaultContextSize, trained);
+    const contextSize = Math.min(
+      plan?.contextSize ?? this.#options.contextSize ?? defaultContextSize,
+      trained,
+    );
+    const { device, gpuLayers } = settleDevice(found, plan);
     const worker = new WorkerProcess(workerPath, (message) => {
       this.#hear(incarnation, message, contextSize, facts);
     });
@@ -440,6 +478,8 @@ export class LlamaEngine implements Engine {
     const incarnation: Incarnation = {
       worker,
       watch,
+      device,
+      gpuLayers,
       file,
       pending: new Map(),
       hung: false,
@@ -468,20 +508,23 @@ export class LlamaEngine implements Engine {
         ...(driver === undefined ? {} : { driver }),
         ...(measured === undefined ? {} : { measured }),
         states: this.#orderStates(),
+        ...(device.kind === 'cpu' ? {} : { gpu: orderGpu(device, gpuLayers) }),
         drafts: this.#options.drafts === true,
       },
     });
   }
 
   /** What is known of this model on this machine. */
-  async #recall(): Promise<ThreadChoice | undefined> {
+  /** Beside a graphics card other widths are the best. */
+  async #recall({ kind }: ChosenDevice): Promise<ThreadChoice | undefined> {
+    if (kind !== 'cpu') return undefined;
     const { source, threadMemory, driver } = this.#options;
     return threadMemory?.recall(machineKey(identify(source), driver ?? 'ffi'));
   }
 
   /** Keeps what was measured while nothing else ran. */
-  async #remember({ choice, choiceFrom, driver }: LoadedInfo): Promise<void> {
-    if (choice === undefined || choiceFrom !== 'measured') return;
+  async #remember({ choice, choiceFrom, driver, gpu }: LoadedInfo): Promise<void> {
+    if (choice === undefined || choiceFrom !== 'measured' || gpu !== undefined) return;
     await this.#options.threadMemory?.keep(machineKey(identify(this.#options.source), driver), choice);
   }
 
@@ -566,6 +609,7 @@ export class LlamaEngine implements Engine {
       ...(info.driverReason === undefined ? {} : { driverReason: info.driverReason }),
       threads: info.threads,
       threadsFrom: info.choiceFrom ?? (source.threads === undefined ? 'fixed' : 'configured'),
+      accelerator: describeDevice(incarnation, info),
       ...(source.caution === undefined ? {} : { caution: source.caution }),
     };
     watchWork(incarnation);
@@ -593,6 +637,13 @@ export class LlamaEngine implements Engine {
         );
     for (const replies of pending.values()) replies.push({ kind: 'failed', error: failure });
     if (stopping) return;
+    if (incarnation.device.kind !== 'cpu' && readyAt === undefined) {
+      const kind = kindNames[incarnation.device.kind];
+      this.#gpuProblem = `${kind}: the model could not be loaded there: ${fatal?.message ?? death.text}`;
+      this.#setState({ kind: 'restarting', attempt: 1, delayMs: 0, reason: this.#gpuProblem });
+      this.#loading = this.#load();
+      return;
+    }
     if (fatal !== undefined) {
       this.#fail(fatal);
       return;
@@ -667,6 +718,41 @@ export class LlamaEngine implements Engine {
     this.#state = state;
     this.events.emit('state', state);
   }
+}
+
+/** The worker's bundle of this build. @throws HearthError where it is not there */
+export function findWorker(): string {
+  const found = findUpwards(import.meta.url, ['engine-worker.mjs', 'dist/engine-worker.mjs']);
+  if (found !== undefined) return found;
+  throw new HearthError(
+    'internal',
+    'This copy of Hearth lacks its engine worker. Build or install it again.',
+  );
+}
+
+/** A card that has no room for a single layer does not compute. */
+function settleDevice(
+  device: ChosenDevice,
+  plan: LoadPlan | undefined,
+): { readonly device: ChosenDevice; readonly gpuLayers: number } {
+  if (device.kind === 'cpu') return { device, gpuLayers: 0 };
+  const gpuLayers = plan?.gpuLayers ?? allLayers;
+  if (gpuLayers > 0) return { device, gpuLayers };
+  const reason = `${kindNames[device.kind]}: ${device.name} has no room for any layer of this model.`;
+  return { device: { kind: 'cpu', reason }, gpuLayers: 0 };
+}
+
+function orderGpu({ kind, folder }: Exclude<ChosenDevice, { kind: 'cpu' }>, layers: number): GpuOrder {
+  return { kind, layers, ...(folder === undefined ? {} : { folder }) };
+}
+
+function describeDevice(
+  { device, gpuLayers }: Incarnation,
+  { cpuVariant }: LoadedInfo,
+): NonNullable<ModelInfo['accelerator']> {
+  const variant = cpuVariant === undefined ? {} : { cpuVariant };
+  if (device.kind !== 'cpu') return { kind: device.kind, device: device.name, gpuLayers, ...variant };
+  return { kind: 'cpu', ...variant, ...(device.reason === undefined ? {} : { reason: device.reason }) };
 }
 
 /** Which model it is, as a hash. */

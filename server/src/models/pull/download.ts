@@ -9,7 +9,14 @@ import type { PullSource } from './pull-source.js';
 import type { Answer, Transport } from './transport.js';
 
 export interface DownloadOptions {
-  readonly source: PullSource;
+  readonly source: Pick<PullSource, 'url' | 'shownUrl' | 'isHuggingFace'>;
+  /**
+   * A hash that the whole file is compared with afterwards. It names these very bytes better than what a server says
+   * of them, so that servers without validators can be gone on with too. Absent: the server has to name them.
+   */
+  readonly pinned?: string;
+  /** What the first bytes have to be. Absent: those of a GGUF file. */
+  readonly begin?: FileBegin;
   readonly transport: Transport;
   readonly files: PartialFiles;
   readonly mostBytes: number;
@@ -23,6 +30,17 @@ export interface DownloadOptions {
   /** Told as bytes reach the disk. `totalBytes` is null where the server does not say. */
   readonly onBytes: (downloadedBytes: number, totalBytes: number | null) => void;
 }
+
+/** How a kind of file begins, and what to say of another one. */
+export interface FileBegin {
+  readonly bytes: Buffer;
+  readonly otherwise: string;
+}
+
+const ggufBegin: FileBegin = {
+  bytes: Buffer.from('GGUF', 'latin1'),
+  otherwise: 'The source sends no model, perhaps a web page. Check the address.',
+};
 
 export interface Downloaded {
   readonly totalBytes: number;
@@ -76,7 +94,7 @@ async function attemptDownload(options: DownloadOptions): Promise<Downloaded> {
   const probe = await withRetries(options, async () => ask(options, source.url, { range: 'bytes=0-0' }));
   const promisedSha256 = promisedHash(source, probe);
   const range = probe.status === 206 ? readContentRange(probe) : undefined;
-  const validator = validatorOf(probe);
+  const validator = options.pinned ?? validatorOf(probe);
   if (range === undefined || validator === undefined) {
     if (range !== undefined) probe.body.on('error', () => undefined).destroy();
     const body = range === undefined ? probe : undefined;
@@ -165,7 +183,7 @@ async function fetchPart(
         const from = part.start + part.done;
         const answer = await ask(run, source.url, {
           range: `bytes=${String(from)}-${String(part.end - 1)}`,
-          'if-range': state.validator,
+          ...(run.pinned === undefined ? { 'if-range': state.validator } : {}),
         });
         await takeRange(run, answer, part, from, onWritten, signal);
       }
@@ -180,7 +198,7 @@ async function fetchPart(
 
 /** Writes the body of one answer, after making sure that it is what was asked for. */
 async function takeRange(
-  { file, state }: PartsRun,
+  { file, state, pinned, begin }: PartsRun,
   answer: Answer,
   part: Part,
   from: number,
@@ -196,14 +214,15 @@ async function takeRange(
     }
     if (range.totalBytes !== state.totalBytes) throw new SourceChanged();
     const validator = validatorOf(answer);
-    if (validator !== undefined && validator !== state.validator) throw new SourceChanged();
+    if (pinned === undefined && validator !== undefined && validator !== state.validator)
+      throw new SourceChanged();
     let at = from;
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
       signal.throwIfAborted();
       if (at + chunk.length > range.end + 1) {
         throw new PullError('bad_server', 'The server sends more than it said it would.');
       }
-      if (at === 0) requireModel(chunk);
+      if (at === 0) requireBegin(chunk, begin);
       await writeAll(file, chunk, at);
       at += chunk.length;
       part.done += chunk.length;
@@ -240,7 +259,7 @@ async function fetchWhole(
         options.onBytes(0, totalBytes);
         for await (const chunk of answer.body as AsyncIterable<Buffer>) {
           signal.throwIfAborted();
-          if (at === 0) requireModel(chunk);
+          if (at === 0) requireBegin(chunk, options.begin);
           requireSize(at + chunk.length, Math.min(options.mostBytes, totalBytes ?? options.mostBytes));
           await writeAll(file, chunk, at);
           at += chunk.length;
@@ -262,7 +281,7 @@ async function fetchWhole(
 
 /** A request whose answer is one of those that a download can go on with. */
 async function ask(
-  { transport, signal }: DownloadOptions,
+  { transport, signal }: Pick<DownloadOptions, 'transport' | 'signal'>,
   url: URL,
   headers: Readonly<Record<string, string>>,
 ): Promise<Answer> {
@@ -339,14 +358,14 @@ function validatorOf(answer: Answer): string | undefined {
 }
 
 /** Hugging Face says the SHA-256 of a large file in the answer that redirects to it. */
-function promisedHash({ isHuggingFace }: PullSource, answer: Answer): string | undefined {
+function promisedHash({ isHuggingFace }: DownloadOptions['source'], answer: Answer): string | undefined {
   if (!isHuggingFace) return undefined;
   return /^"?([0-9a-f]{64})"?$/iu.exec(answer.firstHeader('x-linked-etag') ?? '')?.[1]?.toLowerCase();
 }
 
-function requireModel(chunk: Buffer): void {
-  if (chunk.length < 4 || chunk.toString('latin1', 0, 4) === 'GGUF') return;
-  throw new PullError('wrong_content', 'The source sends no model, perhaps a web page. Check the address.');
+function requireBegin(chunk: Buffer, { bytes, otherwise }: FileBegin = ggufBegin): void {
+  if (chunk.length < bytes.length || chunk.subarray(0, bytes.length).equals(bytes)) return;
+  throw new PullError('wrong_content', otherwise);
 }
 
 function requireSize(bytes: number, most: number): void {

@@ -19,6 +19,8 @@ export interface PullPolicy {
   readonly offline: boolean;
   /** Largest file in bytes. @default 1 TiB */
   readonly mostBytes: number;
+  /** How a person allows another host, for the refusal. @default by configuration or `--allow-host` */
+  readonly allowWith?: string;
 }
 
 export const defaultPullPolicy: PullPolicy = {
@@ -35,14 +37,14 @@ export const defaultPullPolicy: PullPolicy = {
  */
 export function requireAllowed(url: URL, policy: PullPolicy): void {
   if (policy.offline) {
-    throw new PullError('offline', 'Hearth is set to stay offline: unset HEARTH_OFFLINE to fetch models.');
+    throw new PullError('offline', 'Hearth is set to stay offline: unset HEARTH_OFFLINE to fetch anything.');
   }
   if (isLoopback(url) && policy.allowLoopback) return;
   if (url.protocol === 'https:' && policy.hosts.some((host) => covers(host, url.hostname))) return;
   throw new PullError(
     'host_not_allowed',
-    `Models are not fetched from ${url.protocol === 'https:' ? url.hostname : url.origin}. Allow its host with ` +
-      '`model_hosts` in the configuration or `--allow-host`, or choose another source.',
+    `Nothing is fetched from ${url.protocol === 'https:' ? url.hostname : url.origin}. Allow its host with ` +
+      `${policy.allowWith ?? '`model_hosts` in the configuration or `--allow-host`'}, or choose another source.`,
   );
 }
 

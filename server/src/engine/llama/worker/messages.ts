@@ -7,6 +7,7 @@ import type {
   ToolCall,
   Usage,
 } from '@hearth/protocol';
+import type { GpuKind } from '../../../accelerators/kinds.js';
 
 /**
  * What the daemon and an engine worker say to each other over the worker's IPC channel. Ids of generations and
@@ -27,10 +28,21 @@ export interface LoadOrder {
   readonly longestTokenBytes: number;
   /** The driver to take and no other; undefined: the C interface where it works. */
   readonly driver?: DriverName;
+  /** The graphics card that computes; absent: the processor does. */
+  readonly gpu?: GpuOrder;
   /** Whether tokens are guessed ahead from what stands before. */
   readonly drafts?: boolean;
   /** Where states of sequences are saved; absent: nowhere. */
   readonly states?: StatesOrder;
+}
+
+/** A build for a graphics card, and what of the model goes there. */
+export interface GpuOrder {
+  readonly kind: GpuKind;
+  /** Where its libraries lie; absent: the package of this platform has them, as on Macs. */
+  readonly folder?: string;
+  /** Layers that the card takes, counted from the last; the output counts as one. */
+  readonly layers: number;
 }
 
 /** Where and how much of the states of sequences is saved. */
@@ -104,11 +116,25 @@ export interface LoadedInfo {
   readonly driver: DriverName;
   /** Why it is not the main driver; holds no path. */
   readonly driverReason?: string;
+  /** Which of the builds for processors is in use, such as `zen4`; absent where it is not known. */
+  readonly cpuVariant?: string;
+  /** The card that computes; absent: the processor does. */
+  readonly gpu?: GpuInfo;
   /** Absent: it gives neither vectors nor scores. */
   readonly embedder?: EmbedderInfo;
   /** Whether it can call tools, and whether what it thinks is told apart. Absent: no. */
   readonly tools?: boolean;
   readonly thinking?: boolean;
+}
+
+/** A graphics card as it was found; of several that share the work, the first, and their memory together. */
+export interface GpuInfo {
+  readonly kind: GpuKind;
+  /** Such as `NVIDIA GeForce RTX 4090`. */
+  readonly device: string;
+  readonly totalBytes: number;
+  /** After the load. */
+  readonly freeBytes: number;
 }
 
 /** What a model does beside generating, or in its place. */

@@ -11,6 +11,7 @@ import type {
   Token,
   TokenBias,
 } from 'node-llama-cpp';
+import { type GpuKind, kindNames } from '../../../../accelerators/kinds.js';
 import { calibrateThreads } from '../calibrate.js';
 import type {
   Driver,
@@ -27,13 +28,14 @@ import type {
 import { refuseGrammar } from '../grammar-guard.js';
 import { LoadError, mostThreads, randomSeed } from '../load.js';
 import type { LoadProgress } from '../load.js';
-import type { LoadOrder, LoadedInfo, ThreadChoice } from '../messages.js';
+import type { GpuInfo, LoadOrder, LoadedInfo, ThreadChoice } from '../messages.js';
 import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
 import { refuseUnsupported } from '../unsupported.js';
 import type { SamplingPart } from '../unsupported.js';
 import { AddonEmbedder } from './addon-embedder.js';
 import { addonVocabulary } from './addon-vocabulary.js';
+import { offerGpuPackage } from './gpu-package.js';
 
 /**
  * Loads a model through node-llama-cpp's own API: the driver for every release and model that it knows.
@@ -45,13 +47,15 @@ export async function loadAddonDriver(
   report: (progress: LoadProgress) => void,
 ): Promise<Driver> {
   const complaints = new Complaints();
+  const { gpu } = order;
+  if (gpu?.folder !== undefined) offerGpuPackage(gpu.folder);
   // Loaded only where it is wanted: it takes a second.
   const library = await import('node-llama-cpp');
   const { LlamaLogLevel, getLlama } = library;
   try {
     const threads = Math.max(1, Math.min(order.threads ?? mostThreads, os.availableParallelism()));
     const llama = await getLlama({
-      gpu: false,
+      gpu: gpu?.kind ?? false,
       build: 'never',
       skipDownload: true,
       maxThreads: threads,
@@ -60,9 +64,11 @@ export async function loadAddonDriver(
         complaints.hear(message);
       },
     });
+    const card = gpu === undefined ? undefined : await describeCard(llama, gpu.kind);
     let isLoaded = false;
     const model = await llama.loadModel({
       modelPath: order.path,
+      gpuLayers: gpu?.layers ?? 0,
       onLoadProgress: (progress) => {
         // The library may still tell of a load that it has ended.
         if (isLoaded) return;
@@ -76,13 +82,25 @@ export async function loadAddonDriver(
       contextSize: order.contextSize,
       threads,
     });
-    const driver = new AddonDriver(library, llama, model, context, order);
+    const driver = new AddonDriver(library, llama, model, context, order, card);
     if (order.threads === undefined && order.measured !== undefined) driver.remember(order.measured);
     else if (order.threads === undefined) await driver.calibrate(Math.min(threads, llama.cpuMathCores));
     return driver;
   } catch (error) {
-    throw explainLoadFailure(error, complaints, order, library.InsufficientMemoryError);
+    throw explainLoadFailure(error, complaints, order, library);
   }
+}
+
+/** @throws LoadError where it computes with something else. */
+async function describeCard(llama: Llama, kind: GpuKind): Promise<GpuInfo> {
+  const names = llama.gpu === kind ? await llama.getGpuDeviceNames() : [];
+  const [first] = names;
+  if (first === undefined) {
+    throw new LoadError('backend_unavailable', `No graphics card was found that ${kindNames[kind]} can use.`);
+  }
+  const { total, free } = await llama.getVramState();
+  const device = names.length === 1 ? first : `${first} and ${String(names.length - 1)} more`;
+  return { kind, device: device.slice(0, 128), totalBytes: total, freeBytes: free };
 }
 
 type Library = typeof import('node-llama-cpp');
@@ -110,6 +128,7 @@ class AddonDriver implements Driver {
   readonly stateKey = '';
   readonly isSpent = false;
   readonly sequences: readonly AddonSequence[];
+  readonly #card: GpuInfo | undefined;
   readonly #library: Library;
   readonly #llama: Llama;
   readonly #model: LlamaModel;
@@ -118,7 +137,15 @@ class AddonDriver implements Driver {
   #choice: Pick<LoadedInfo, 'choice' | 'choiceFrom'> = {};
   readonly #order: LoadOrder;
 
-  constructor(library: Library, llama: Llama, model: LlamaModel, context: LlamaContext, order: LoadOrder) {
+  constructor(
+    library: Library,
+    llama: Llama,
+    model: LlamaModel,
+    context: LlamaContext,
+    order: LoadOrder,
+    card: GpuInfo | undefined,
+  ) {
+    this.#card = card;
     this.#library = library;
     this.#llama = llama;
     this.#model = model;
@@ -143,6 +170,7 @@ class AddonDriver implements Driver {
       threads: this.#llama.maxThreads,
       ...this.#choice,
       driver: 'addon',
+      ...(this.#card === undefined ? {} : { gpu: this.#card }),
       embedder: this.embedder.info,
       tools: true,
       thinking: this.#prompts.thinking,
@@ -458,10 +486,17 @@ function explainLoadFailure(
   error: unknown,
   complaints: Complaints,
   order: LoadOrder,
-  tooLittleMemory: Library['InsufficientMemoryError'],
+  library: Pick<Library, 'InsufficientMemoryError' | 'NoBinaryFoundError'>,
 ): LoadError {
   if (error instanceof LoadError) return error;
-  if (error instanceof tooLittleMemory) {
+  if (order.gpu !== undefined && error instanceof library.NoBinaryFoundError) {
+    return new LoadError(
+      'backend_unavailable',
+      `The build for ${kindNames[order.gpu.kind]} does not work on this machine.`,
+      { cause: error },
+    );
+  }
+  if (error instanceof library.InsufficientMemoryError) {
     return new LoadError(
       'insufficient_memory',
       `There is not enough free memory for this model with ${order.sequences} × ${order.contextSize} tokens of context. Use a smaller model, or fewer --active-permits.`,

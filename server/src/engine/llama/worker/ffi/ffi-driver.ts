@@ -21,6 +21,7 @@ import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
 import { refuseUnsupported } from '../unsupported.js';
 import type { SamplingPart } from '../unsupported.js';
+import { findGpu } from './devices.js';
 import { FfiContext } from './ffi-context.js';
 import type { BatchToken } from './ffi-context.js';
 import { checkGrammar, countStuckCalls } from './ffi-grammar.js';
@@ -33,6 +34,7 @@ import { explainLog } from './load-failure.js';
 import { captureLog } from './log-capture.js';
 import type { Native } from './native.js';
 import { openNative } from './open-native.js';
+import type { OpenedNative } from './open-native.js';
 import { findPooling } from './pooling.js';
 import type { Pooling } from './pooling.js';
 import { testContext } from './self-test.js';
@@ -67,14 +69,15 @@ export async function loadFfiDriver(
   order: LoadOrder,
   report: (progress: LoadProgress) => void,
 ): Promise<Driver> {
-  const native = await openNative();
+  const opened = await openNative(order.gpu);
+  const { native } = opened;
   const model = await loadModel(native, order, report);
   report({ phase: 'kv_cache' });
   const pooling = findPooling(model);
   const limit = chooseWidest(order.threads);
   const pool = limit > 1 ? new Threadpool(native, limit) : undefined;
   if (pooling.isTrained) {
-    const embedding = new FfiDriver(model, undefined, pool, order, pooling, false);
+    const embedding = new FfiDriver(model, undefined, pool, order, pooling, false, opened);
     embedding.setThreads(limit);
     return embedding;
   }
@@ -96,7 +99,7 @@ export async function loadFfiDriver(
   }
   const any = model.special('begin') ?? model.special('end') ?? 0;
   const { aborts } = await testContext(context, any);
-  const driver = new FfiDriver(model, context, pool, order, pooling, aborts);
+  const driver = new FfiDriver(model, context, pool, order, pooling, aborts, opened);
   if (order.threads === undefined && order.measured !== undefined) driver.remember(order.measured);
   else if (order.threads === undefined) await driver.calibrate(limit, any);
   else driver.setThreads(limit);
@@ -118,7 +121,7 @@ async function loadModel(
     const { result: pointer, lines } = await captureLog(native, () =>
       native.loadModel(order.path, {
         ...native.modelDefaults(),
-        n_gpu_layers: 0,
+        n_gpu_layers: order.gpu?.layers ?? 0,
         progress_callback: progress,
       }),
     );
@@ -138,6 +141,7 @@ class FfiDriver implements Driver {
   readonly abilities: DriverAbilities;
   readonly embedder: Embedder;
   readonly stateKey: string;
+  readonly #opened: OpenedNative;
   readonly #model: FfiModel;
   /** Undefined: the model does not generate. */
   readonly #context: FfiContext | undefined;
@@ -157,7 +161,9 @@ class FfiDriver implements Driver {
     order: LoadOrder,
     pooling: Pooling,
     aborts: boolean,
+    opened: OpenedNative,
   ) {
+    this.#opened = opened;
     this.#model = model;
     this.#context = context;
     this.#pool = pool;
@@ -195,9 +201,20 @@ class FfiDriver implements Driver {
       threads: this.#wantedThreads,
       ...this.#choice,
       driver: 'ffi',
+      ...this.#device(),
       embedder: this.embedder.info,
       tools: this.#context !== undefined,
       thinking: this.#prompts.thinking,
+    };
+  }
+
+  /** What computes, and how much memory it has left now. */
+  #device(): Pick<LoadedInfo, 'cpuVariant' | 'gpu'> {
+    const { cpuVariant, gpu, native } = this.#opened;
+    const now = gpu && findGpu(native, gpu.kind);
+    return {
+      ...(cpuVariant === undefined ? {} : { cpuVariant }),
+      ...(now === undefined ? {} : { gpu: now }),
     };
   }
 

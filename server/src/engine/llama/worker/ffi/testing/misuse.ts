@@ -14,7 +14,7 @@ import { openNative } from '../open-native.js';
 
 const [name = '', mode = '', file = ''] = process.argv.slice(2);
 
-const native = await openNative();
+const { native } = await openNative();
 const pointer = await native.loadModel(file, { ...native.modelDefaults(), n_gpu_layers: 0 });
 const model = new FfiModel(native, pointer);
 const options = { sequences: 2, contextSize: 128, batchSize: 64, outputs: 4, threads: 1 };
