@@ -514,8 +514,7 @@ export class LlamaEngine implements Engine {
     });
   }
 
-  /** What is known of this model on this machine. */
-  /** Beside a graphics card other widths are the best. */
+  /** What is known of this model on this machine; beside a graphics card other widths are the best. */
   async #recall({ kind }: ChosenDevice): Promise<ThreadChoice | undefined> {
     if (kind !== 'cpu') return undefined;
     const { source, threadMemory, driver } = this.#options;
