@@ -31,7 +31,15 @@ export function placeAt(
   const before = text.slice(start, offset);
   const after = text.slice(offset, wholeCharacter(text, Math.min(text.length, offset + mostAfter)));
   if (before.includes('\0') || after.includes('\0')) return 'binary_document';
-  return { uri, language, before: plainLines(before), after: plainLines(after), start };
+  return { uri, language, before: ownCopy(plainLines(before)), after: ownCopy(plainLines(after)), start };
+}
+
+/**
+ * `text` in memory of its own. V8 makes a slice of a string a view, which keeps the whole string alive: places are
+ * remembered, and each would hold on to all of its document as it was then.
+ */
+export function ownCopy(text: string): string {
+  return ` ${text}`.slice(1);
 }
 
 /** The same place after `text` was typed there. */

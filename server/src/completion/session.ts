@@ -106,6 +106,8 @@ export function createCompletionSession(
   const disposed = new AbortController();
   /** The last trigger of each document that waits. */
   const newest = new Map<string, Trigger>();
+  /** What ends each trigger that is being answered. */
+  const asks = new Set<{ readonly uri: string; readonly abort: () => void }>();
   let ahead: Ahead | undefined;
   let model: string | undefined;
   /** Whether the engine of this model takes other files as such; it refuses them by a code of its own. */
@@ -350,6 +352,7 @@ export function createCompletionSession(
     closed: (uri) => {
       recent.closed(uri);
       documents.delete(uri);
+      for (const one of asks) if (one.uri === uri) one.abort();
       streams.get(uri)?.abort();
       streams.delete(uri);
       if (ahead?.place.uri === uri) ahead.stop();
@@ -362,15 +365,25 @@ export function createCompletionSession(
       const place = placeOf(trigger, document);
       if (typeof place === 'string') return answer(none(place));
       newest.set(trigger.uri, trigger);
+      // Not AbortSignal.any: what that makes lives as long as its oldest source once somebody listens.
+      const ending = new AbortController();
+      const abort = (): void => ending.abort();
+      signal.addEventListener('abort', abort, { once: true });
+      if (signal.aborted || disposed.signal.aborted) abort();
+      const asking = { uri: trigger.uri, abort };
+      asks.add(asking);
       let reached: Reached;
       try {
-        reached = await reach(trigger, place, AbortSignal.any([signal, disposed.signal]));
+        reached = await reach(trigger, place, ending.signal);
       } catch (error) {
         reached = none(toHearthError(error).code);
       } finally {
+        asks.delete(asking);
+        signal.removeEventListener('abort', abort);
         if (newest.get(trigger.uri) === trigger) newest.delete(trigger.uri);
       }
-      if (signal.aborted || reached.kind === 'none') return answer(reached);
+      if (documents.get(trigger.uri) !== document) return answer(none('unknown_document'));
+      if (ending.signal.aborted || reached.kind === 'none') return answer(reached);
       const [text] = reached.texts;
       if (text !== undefined && trigger.selected === undefined) prepare(trigger, place, text);
       return answer(reached);
@@ -378,6 +391,7 @@ export function createCompletionSession(
     dispose: () => {
       disposed.abort();
       ahead?.stop();
+      for (const { abort } of asks) abort();
       for (const stream of streams.values()) stream.abort();
       streams.clear();
     },

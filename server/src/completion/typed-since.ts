@@ -4,6 +4,8 @@ import type { Place } from './place.js';
 const compared = 2048;
 /** Most text that can have been typed since, in UTF-16 units. */
 const mostTyped = 512;
+/** How much of it is looked for, in UTF-16 units. */
+const anchorLength = 64;
 
 /** What editors write by themselves after an opening bracket or quote that was typed. */
 export const closers: Readonly<Record<string, string>> = {
@@ -42,8 +44,12 @@ function insertedBetween(
     if (length < 0 || length > mostTyped || !sameEnd(origin, now.slice(0, origin.length))) return undefined;
     return now.slice(origin.length);
   }
-  for (let length = 0; length <= mostTyped; length += 1) {
-    if (sameEnd(origin, now.slice(0, now.length - length))) return now.slice(now.length - length);
+  // Where the text that stood right before the first cursor is found again, the nearest first.
+  const anchor = origin.slice(-anchorLength);
+  const near = now.slice(-(mostTyped + anchor.length));
+  for (let at = near.lastIndexOf(anchor); at !== -1; at = at === 0 ? -1 : near.lastIndexOf(anchor, at - 1)) {
+    const typed = near.slice(at + anchor.length);
+    if (sameEnd(origin, now.slice(0, now.length - typed.length))) return typed;
   }
   return undefined;
 }

@@ -1,3 +1,5 @@
+import { ownCopy } from '../place.js';
+
 /** A document that may help with another, as it was when it was last seen. */
 export interface RecentDocument {
   readonly uri: string;
@@ -78,7 +80,7 @@ export function createRecentDocuments(): RecentDocuments {
         entries.delete(uri);
         return;
       }
-      const text = entry.text().slice(0, mostText);
+      const text = ownCopy(entry.text().slice(0, mostText));
       put(uri, { ...entry, isOpen: false, text: () => text });
     },
     all: () => [...entries].map(([uri, entry]) => ({ uri, ...entry, text: entry.text() })),

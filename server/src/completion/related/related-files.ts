@@ -1,4 +1,4 @@
-import { plainLines } from '../place.js';
+import { ownCopy, plainLines } from '../place.js';
 import { definitionsOf } from './definitions.js';
 import type { RecentDocument } from './recent-documents.js';
 
@@ -43,7 +43,7 @@ export function createRelatedFiles(): RelatedFiles {
   const extract = (document: RecentDocument): string => {
     const known = extracts.get(document.uri);
     if (known?.changedAt === document.changedAt) return known.text;
-    const text = extractOf(document);
+    const text = ownCopy(extractOf(document));
     extracts.delete(document.uri);
     extracts.set(document.uri, { changedAt: document.changedAt, text });
     for (const uri of extracts.keys()) {
