@@ -283,6 +283,8 @@ export interface ResolvedGeneration {
   readonly cacheScope: string | undefined;
   /** Whether the stream goes on where the engine dies in mid-stream. Absent: no. */
   readonly resume?: boolean;
+  /** Whose prompt is evaluated first where several are to be. Absent: `chat`. */
+  readonly class?: JobClass;
 }
 
 const v1Fields: ReadonlySet<string> = new Set([
@@ -328,6 +330,7 @@ export function resolveGeneration(request: GenerateRequest, client = ''): Resolv
     format: toFormat(request),
     cacheScope: request.cache_scope === 'client' ? client : undefined,
     ...(request.resume === true ? { resume: true } : {}),
+    ...(request.class === undefined ? {} : { class: request.class }),
   };
 }
 

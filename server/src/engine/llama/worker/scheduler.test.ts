@@ -1,3 +1,4 @@
+import type { JobClass } from '@hearth/protocol';
 import { expect, test } from 'vitest';
 import { rawRequest, requestFor } from '../testing.js';
 import type { Driver, PreparedRequest, Sampler, Sequence, StepItem, StepOutcome } from './driver.js';
@@ -141,7 +142,7 @@ interface Run {
   submit(
     id: number,
     prompt: string,
-    options?: { maxTokens?: number; credit?: number; stop?: string[] },
+    options?: { maxTokens?: number; credit?: number; stop?: string[]; class?: JobClass },
   ): void;
 }
 
@@ -173,8 +174,9 @@ function start(sequences: number): Run {
     async settled(...ids) {
       while (!ids.every((id) => results.has(id))) await new Promise<void>((resolve) => (changed = resolve));
     },
-    submit(id, prompt, { maxTokens = 4, credit = 1000, stop = [] } = {}) {
-      void scheduler.submit(id, rawRequest(prompt, { maxTokens, stop }), credit);
+    submit(id, prompt, { maxTokens = 4, credit = 1000, stop = [], class: jobClass = 'chat' } = {}) {
+      const request = { ...rawRequest(prompt, { maxTokens, stop }), class: jobClass };
+      void scheduler.submit(id, request, credit);
     },
   };
 }
@@ -199,6 +201,37 @@ test('given a running stream, when a long prompt comes, then the stream decodes 
   for (const batch of pieces) expect(batch).toContain('decode 0');
   run.scheduler.abort(1);
   await run.settled(1);
+});
+
+test('given a prompt in the background, then an interactive one that comes later is evaluated first', async () => {
+  const run = start(2);
+  run.submit(1, 'x'.repeat(640), { maxTokens: 1, class: 'background' });
+  run.driver.onBatch = () => {
+    if (run.driver.batches.length === 1)
+      run.submit(2, 'y'.repeat(256), { maxTokens: 1, class: 'interactive' });
+  };
+  await run.settled(1, 2);
+  const order = run.driver.batches.flat().map((work) => work[8]);
+  const interactive = order.flatMap((sequence, index) => (sequence === '1' ? [index] : []));
+  // Four pieces, with none of the other between them, and begun within two steps of its arrival.
+  expect(interactive).toEqual(interactive.map((_, index) => (interactive[0] ?? 0) + index));
+  expect(interactive[0]).toBeLessThanOrEqual(3);
+  expect(run.events.findIndex((event) => event.startsWith('2 '))).toBeLessThan(
+    run.events.findIndex((event) => event.startsWith('1 ')),
+  );
+});
+
+test('given more requests than sequences, then an interactive one overtakes who waits in the background', async () => {
+  const run = start(1);
+  run.submit(1, 'x', { maxTokens: 50 });
+  run.driver.onBatch = () => {
+    if (run.driver.batches.length !== 1) return;
+    run.submit(2, 'y', { class: 'background' });
+    run.submit(3, 'z', { class: 'interactive' });
+  };
+  await run.settled(1, 2, 3);
+  const ends = run.events.filter((event) => event.endsWith('length')).map((event) => event[0]);
+  expect(ends).toEqual(['1', '3', '2']);
 });
 
 test('given two long prompts, then they take turns, and share a step only where one of them ends', async () => {

@@ -21,6 +21,8 @@ import { callIds } from './prompting/answer/call-id.js';
 import { DraftPolicy, lookUp } from './prompt-lookup.js';
 import { RequestError, toRequestFailure } from './request-error.js';
 import { ThreadGovernor } from './thread-governor.js';
+import { inTurn, noteTurns } from './turns.js';
+import type { Turned } from './turns.js';
 
 /**
  * Runs all generations of one model. One loop owns all state: each round takes in new requests, ends aborted ones,
@@ -52,7 +54,7 @@ export interface SchedulerOptions {
   readonly keepsStates?: boolean;
 }
 
-interface Job {
+interface Job extends Turned {
   readonly id: number;
   readonly request: PreparedRequest;
   /** Whose states it may use. */
@@ -170,7 +172,7 @@ export class Scheduler {
         throw new RequestError('unavailable', 'Too many requests wait for this model. Try again later.');
       }
       const prepared = await this.#driver.prepare(request);
-      this.#waiting.push(this.#makeJob(id, prepared, request.cacheScope, early));
+      this.#waiting.push(this.#makeJob(id, prepared, request, early));
       this.#kick();
     } catch (error) {
       this.#events.failed(id, toRequestFailure(error));
@@ -215,13 +217,15 @@ export class Scheduler {
   #makeJob(
     id: number,
     request: PreparedRequest,
-    scope: Scope,
+    { cacheScope: scope, class: jobClass }: ResolvedGeneration,
     early: { credit: number; aborted: boolean },
   ): Job {
     return {
       id,
       request,
       scope,
+      class: jobClass,
+      passed: 0,
       answer: new AnswerReader({
         plan: request.answer,
         stops: request.stopTexts,
@@ -278,11 +282,13 @@ export class Scheduler {
     await this.#settle();
   }
 
-  /** Gives free sequences to waiting requests, first come first served. */
+  /** Gives free sequences to waiting requests: by class, and within one first come first served. */
   async #admit(): Promise<void> {
     while (this.#cache.hasFree) {
-      const job = this.#waiting.shift();
+      const [job] = inTurn(this.#waiting);
       if (job === undefined) return;
+      noteTurns(this.#waiting, new Set([job]));
+      this.#waiting = this.#waiting.filter((one) => one !== job);
       const { tokens } = job.request;
       const { sequence, held } = await this.#cache.place(tokens, job.scope);
       this.#running.push(
@@ -303,12 +309,12 @@ export class Scheduler {
   }
 
   /**
-   * Who has tokens of its prompt to evaluate in this step. Where two prompts begin alike, one evaluates the begin and
+   * Who has tokens of its prompt to evaluate in this step, in the order of their turns. Where two prompts begin alike, one evaluates the begin and
    * the other takes it over.
    */
   #promptsOf(able: readonly RunningJob[]): readonly RunningJob[] {
     const prompts: RunningJob[] = [];
-    for (const job of able.filter(isInPrompt)) {
+    for (const job of inTurn(able.filter(isInPrompt))) {
       if (job.generated > 0) {
         prompts.push(job);
         continue;
@@ -335,7 +341,10 @@ export class Scheduler {
     job.rest = tokens.slice(held);
   }
 
-  /** What the next step does: all that decode, and pieces of prompts, the one first that has waited longest. */
+  /**
+   * What the next step does: all that decode, and pieces of prompts; those of interactive requests first, and among
+   * equals the one that has waited longest.
+   */
   #plan(): readonly Planned[] {
     const able = this.#running.filter(
       ({ outcome, credit, isPending }) => outcome === undefined && credit > 0 && !isPending,
@@ -344,12 +353,16 @@ export class Scheduler {
       .filter((job) => !isInPrompt(job))
       .map((job): Planned => ({ job, tokens: job.rest, isPrompt: false, draft: this.#guess(job) }));
     let budget = this.#pace.budget(plan.length);
-    for (const job of this.#promptsOf(able)) {
+    const prompts = this.#promptsOf(able);
+    const served = new Set<RunningJob>();
+    for (const job of prompts) {
       if (budget === 0) break;
       const tokens = job.rest.slice(0, budget);
       budget -= tokens.length;
       plan.push({ job, tokens, isPrompt: true, draft: [] });
+      served.add(job);
     }
+    noteTurns(prompts, served);
     return plan;
   }
 
