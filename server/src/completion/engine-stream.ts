@@ -1,6 +1,6 @@
 import { toHearthError, type ErrorCode, type GenerateRequest } from '@hearth/protocol';
 import type { DaemonApi } from '../daemon-api.js';
-import type { Place } from './place.js';
+import { plainLines, type Place } from './place.js';
 import type { Shape } from './shape.js';
 import { typedSince } from './typed-since.js';
 
@@ -58,6 +58,8 @@ export function startStream(
   let timer: NodeJS.Timeout | undefined;
   const awaited = options.awaited ?? '';
   let typed = '';
+  /** Where the next key goes, as the editor counts. */
+  let cursor = options.offset;
   const ahead = awaited !== '';
   const abort = (): void => {
     clearTimeout(timer);
@@ -75,8 +77,7 @@ export function startStream(
         if (event.kind === 'token') text += event.text;
         if (event.kind !== 'done') continue;
         if (event.stopReason === 'cancelled') return { kind: 'cancelled' };
-        const units = (request.prompt?.length ?? 0) + (request.suffix?.length ?? 0);
-        options.onUsage(units, event.usage.prompt_tokens);
+        options.onUsage(unitsOf(request), event.usage.prompt_tokens);
         text = event.text;
         return { kind: 'text', text };
       }
@@ -104,8 +105,8 @@ export function startStream(
     },
     changed: (offset, removed, inserted) => {
       if (!running) return;
-      const cursor = options.offset + typed.length;
-      const grown = typed + withoutPartner(inserted);
+      const key = withoutPartner(inserted);
+      const grown = typed + plainLines(key);
       const isAtCursor = offset === cursor && removed === 0;
       const along = awaited === '' ? goesWith(grown) : awaited.startsWith(grown) || grown.startsWith(awaited);
       if (!isAtCursor || !along) {
@@ -113,6 +114,7 @@ export function startStream(
         return;
       }
       typed = grown;
+      cursor += key.length;
       if (awaited !== '' && typed.startsWith(awaited) && !goesWith(typed.slice(awaited.length))) abort();
     },
     join: () => {
@@ -128,6 +130,12 @@ export function startStream(
     },
     abort,
   };
+}
+
+/** How much text the engine was given, other files included. */
+function unitsOf({ prompt, suffix, files }: GenerateRequest): number {
+  const related = (files ?? []).reduce((sum, { path, content }) => sum + path.length + content.length, 0);
+  return (prompt?.length ?? 0) + (suffix?.length ?? 0) + related;
 }
 
 /** What was typed, without the closing bracket or quote that the editor put behind it in the same change. */

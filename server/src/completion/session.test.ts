@@ -341,6 +341,24 @@ describe('other files', () => {
   });
 });
 
+describe('the size of a token', () => {
+  it('is learnt from everything that the engine was given, other files included', async () => {
+    // The test engine counts three units a token in prompt and suffix, and here the files too.
+    const content = 'export const value = 1;\n'.repeat(60);
+    new Typist(session, `${content}▌`, 'test:/other.ts');
+    const typist = new Typist(session, `${'let a = 1;\n'.repeat(1500)}▌`);
+    await shown(typist, 'one();');
+    const first = daemon.generations[0]?.request;
+    expect(first?.files?.[0]?.content.length).toBeGreaterThan(1000);
+    for (let round = 0; round < 20; round += 1) {
+      typist.type(`let b${round};\n`);
+      await shown(typist, `one${round}();`);
+    }
+    const last = daemon.generations.findLast(({ request }) => request.class === 'interactive')?.request;
+    expect(last?.prompt?.length).toBeGreaterThan((first?.prompt?.length ?? 0) * 0.7);
+  });
+});
+
 describe('what comes in anyhow', () => {
   it('a document of millions of lines is answered as quickly as a short one', async () => {
     vi.useRealTimers();
@@ -359,5 +377,145 @@ describe('what comes in anyhow', () => {
     session.dispose();
     expect(daemon.generations[0]?.signal.aborted).toBe(true);
     expect((await answer).texts).toEqual([]);
+  });
+});
+
+describe('what editors do while an answer is awaited', () => {
+  it('a document that is closed in the pause is not asked for', async () => {
+    const typist = new Typist(session, 'const a = ▌\n');
+    const answer = typist.ask();
+    session.closed(typist.uri);
+    await pauseOver();
+    expect((await answer).outcome).toMatchObject({ kind: 'none', reason: 'unknown_document' });
+    expect(daemon.generations).toHaveLength(0);
+  });
+
+  it('a document that is closed while the engine runs ends what runs, alternatives too', async () => {
+    const typist = new Typist(session, 'const a = ▌\n');
+    const answer = typist.ask();
+    await pauseOver();
+    session.closed(typist.uri);
+    expect(daemon.generations[0]?.signal.aborted).toBe(true);
+    expect((await answer).outcome).toMatchObject({ reason: 'unknown_document' });
+    new Typist(session, 'const a = ▌\n');
+    daemon.answer = () => 'first;';
+    const byName = typist.ask({ invoked: true, offset: 10 });
+    daemon.answer = undefined;
+    await vi.advanceTimersByTimeAsync(1);
+    const others = daemon.generations.slice(-2);
+    expect(others.map(({ request }) => request.seed)).toEqual([1, 2]);
+    session.closed(typist.uri);
+    expect(others.every(({ signal }) => signal.aborted)).toBe(true);
+    expect((await byName).texts).toEqual([]);
+  });
+
+  it('an edit in the pause, here or elsewhere in the document, leaves the engine alone', async () => {
+    const typist = new Typist(session, 'const a = ▌\n\nfunction other() {}\n');
+    const answer = typist.ask();
+    // A rename, an undo, a second cursor: nobody asks again.
+    session.changed(typist.uri, 20, 5, 'renamed');
+    await pauseOver();
+    expect((await answer).outcome).toMatchObject({ kind: 'none', reason: 'typing' });
+    expect(daemon.generations).toHaveLength(0);
+  });
+
+  it('an edit of another document leaves the question alone', async () => {
+    const typist = new Typist(session, 'const a = ▌\n');
+    const other = new Typist(session, '▌', 'test:/b.ts');
+    daemon.answer = () => '1;';
+    const answer = typist.ask();
+    other.type('x');
+    await pauseOver();
+    expect((await answer).texts).toEqual(['1;']);
+  });
+
+  it('keys at several cursors at once end what was made for one', async () => {
+    const typist = new Typist(session, 'one(▌\none(\n');
+    void typist.ask();
+    await pauseOver();
+    daemon.generations[0]?.give('a, b');
+    await vi.advanceTimersByTimeAsync(1);
+    // Changes of one keystroke, the last in the document first.
+    session.changed(typist.uri, 9, 0, 'a');
+    typist.type('a');
+    expect(daemon.generations[0]?.signal.aborted).toBe(true);
+  });
+
+  it('a change of the language begins anew', async () => {
+    const typist = new Typist(session, 'total▌\n');
+    expect(await shown(typist, ' :) (')).not.toEqual([' :) (']);
+    session.closed(typist.uri);
+    const prose = new Typist(session, 'total▌\n', typist.uri, 'markdown');
+    expect(await shown(prose, ' :) (')).toEqual([' :) (']);
+  });
+
+  it('a storm of undo and redo leaves one stream at most, and every question is answered', async () => {
+    const typist = new Typist(session, 'const a = ▌\n');
+    const answers: Promise<unknown>[] = [];
+    let abort = new AbortController();
+    for (let round = 0; round < 200; round += 1) {
+      abort.abort();
+      abort = new AbortController();
+      if (round % 2 === 0) typist.type('value.');
+      else typist.delete(6);
+      answers.push(typist.ask({}, abort.signal));
+      await vi.advanceTimersByTimeAsync(round % 7 === 0 ? 400 : 5);
+    }
+    expect(daemon.generations.length).toBeGreaterThan(1);
+    expect(daemon.generations.filter(({ signal }) => !signal.aborted).length).toBeLessThanOrEqual(1);
+    abort.abort();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await Promise.all(answers)).toHaveLength(200);
+    expect(daemon.generations.every(({ signal }) => signal.aborted)).toBe(true);
+  });
+
+  it('a stream that is shown in part is told of edits, and nothing is prepared beside it', async () => {
+    const typist = new Typist(session, 'function run() {\n  ▌\n}\n');
+    const first = typist.ask();
+    await pauseOver();
+    daemon.generations[0]?.give('one();\n  two();\n  thr');
+    await vi.advanceTimersByTimeAsync(700);
+    expect((await first).texts).toEqual(['one();\n  two();']);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(daemon.generations).toHaveLength(1);
+    typist.type('no');
+    expect(daemon.generations[0]?.signal.aborted).toBe(true);
+  });
+});
+
+describe('a document whose lines end with a carriage return and a line feed', () => {
+  const begun = 'function run() {\r\n  ▌\r\n}\r\n';
+
+  it('keeps a running stream over the end of a line', async () => {
+    const typist = new Typist(session, begun);
+    const first = typist.ask();
+    await pauseOver();
+    const [stream] = daemon.generations;
+    expect(stream?.request.prompt).toBe('function run() {\n  ');
+    stream?.give('one();\n  tw');
+    await vi.advanceTimersByTimeAsync(1);
+    typist.type('one();');
+    typist.type('\r\n  ');
+    typist.type('t');
+    expect(stream?.signal.aborted).toBe(false);
+    const second = typist.ask();
+    stream?.give('o();');
+    stream?.end();
+    expect((await second).texts).toEqual(['wo();']);
+    await first;
+  });
+
+  it('finds what was prepared for when several lines are accepted', async () => {
+    const typist = new Typist(session, begun);
+    expect(await shown(typist, 'one();\n  two();')).toEqual(['one();\n  two();']);
+    daemon.answer = undefined;
+    await vi.advanceTimersByTimeAsync(200);
+    const prepared = daemon.generations.at(-1);
+    expect(prepared?.request.class).toBe('background');
+    typist.type('one();\r\n  two();');
+    const next = typist.ask();
+    prepared?.give('\n  three();');
+    prepared?.end();
+    expect(await next).toMatchObject({ texts: ['\n  three();'], outcome: { source: 'ahead' } });
   });
 });

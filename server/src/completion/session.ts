@@ -9,7 +9,7 @@ import type { DaemonApi } from '../daemon-api.js';
 import { abilityOf, type Ability } from './ability.js';
 import { createDebounce } from './debounce.js';
 import { startStream, type EngineStream, type EngineStreamOptions } from './engine-stream.js';
-import { lineSoFar, placeAt, restOfLine, typedAt, type Place } from './place.js';
+import { lineSoFar, placeAt, plainLines, restOfLine, typedAt, type Place } from './place.js';
 import { answerTokens, promptFor } from './prompt.js';
 import { createRecentDocuments } from './related/recent-documents.js';
 import { createRelatedFiles } from './related/related-files.js';
@@ -75,7 +75,8 @@ const aheadAfterMs = 120;
 /** Alternatives of a suggestion that was asked for by name. */
 const alternatives = 3;
 
-type Open = { readonly language: string; readonly text: () => string };
+/** `edits` counts the changes since it was opened. */
+type Open = { readonly language: string; readonly text: () => string; edits: number };
 type Ready = Exclude<Ability, { kind: 'none' }>;
 type Source = Extract<GhostTextOutcome, { kind: 'shown' }>['source'];
 type Reached =
@@ -102,10 +103,14 @@ export function createCompletionSession(
   const debounce = createDebounce();
   const unitsPerToken = createUnitsPerToken();
   const streams = new Map<string, EngineStream>();
+  /** Of the open documents. */
   const keys = new Map<string, number>();
+  let lastKey = 0;
   const disposed = new AbortController();
   /** The last trigger of each document that waits. */
   const newest = new Map<string, Trigger>();
+  /** The alternatives that are being generated. */
+  const variants = new Set<EngineStream>();
   /** What ends each trigger that is being answered. */
   const asks = new Set<{ readonly uri: string; readonly abort: () => void }>();
   let ahead: Ahead | undefined;
@@ -117,10 +122,9 @@ export function createCompletionSession(
   function keyOf(uri: string): number {
     const known = keys.get(uri);
     if (known !== undefined) return known;
-    if (keys.size > 1024) keys.clear();
-    const key = keys.size + 1;
-    keys.set(uri, key);
-    return key;
+    lastKey += 1;
+    keys.set(uri, lastKey);
+    return lastKey;
   }
 
   function request(ability: Ready, place: Place, shape: Shape, variant: number): GenerateRequest {
@@ -188,8 +192,10 @@ export function createCompletionSession(
     dropMisfit(place);
     if (!trigger.invoked) {
       const ms = debounce.pauseAt(place);
+      const edits = documents.get(trigger.uri)?.edits;
       if (ms > 0) await pause(ms, signal);
-      if (signal.aborted) return none('typing');
+      // Who has edited on without asking again has no use for the answer either.
+      if (signal.aborted || documents.get(trigger.uri)?.edits !== edits) return none('typing');
       if (newest.get(trigger.uri) !== trigger) return none('superseded');
     }
     const asked = await follow(begin(ability, place, shape, trigger.offset), place, 'engine', signal);
@@ -209,9 +215,11 @@ export function createCompletionSession(
     const more = Array.from({ length: alternatives - 1 }, async (_unused, index) => {
       const asked = { ...request(ability, place, shape, index + 1), class: 'interactive' } as const;
       const stream = startStream(daemon, asked, streamOptions(place, shape, 0));
+      variants.add(stream);
       signal.addEventListener('abort', stream.abort, { once: true });
       const end = await stream.ended;
       signal.removeEventListener('abort', stream.abort);
+      variants.delete(stream);
       const suggestion = end.kind === 'text' ? settle(end.text, place, shape) : undefined;
       return suggestion?.kind === 'texts' ? suggestion.texts : [];
     });
@@ -295,10 +303,14 @@ export function createCompletionSession(
     let cursor = trigger.offset;
     const begin = (): void => {
       const ability = abilityOf(daemon.health());
-      if (ability.kind === 'none' || disposed.signal.aborted) return;
       const { permitsInUse, activePermits, queued } = daemon.health().admission;
-      // Only with what nobody else wants.
-      if (queued > 0 || permitsInUse >= activePermits) return;
+      // Only with what nobody else wants, and not while more of what is shown is still coming.
+      const isBusy =
+        queued > 0 || permitsInUse >= activePermits || streams.get(next.uri)?.isRunning() === true;
+      if (ability.kind === 'none' || disposed.signal.aborted || isBusy) {
+        timer.abort();
+        return;
+      }
       const shape = shapeAt(next);
       const key = { class: 'background', supersede_key: `ahead ${keyOf(next.uri)}` } as const;
       const started = startStream(
@@ -328,9 +340,10 @@ export function createCompletionSession(
       changed: (offset, removed, inserted) => {
         if (stream !== undefined) return;
         timer.abort();
-        if (offset !== cursor || removed > 0 || !awaited.startsWith(inserted) || awaited === inserted) return;
+        const typed = plainLines(inserted);
+        if (offset !== cursor || removed > 0 || !awaited.startsWith(typed) || awaited === typed) return;
         cursor += inserted.length;
-        awaited = awaited.slice(inserted.length);
+        awaited = awaited.slice(typed.length);
         timer = new AbortController();
         arm();
       },
@@ -340,18 +353,22 @@ export function createCompletionSession(
 
   return {
     opened: (uri, language, text) => {
-      documents.set(uri, { language, text });
+      documents.set(uri, { language, text, edits: 0 });
       recent.opened(uri, language, text);
     },
     changed: (uri, offset, removed, inserted) => {
       if (inserted.length > 0 && inserted.length <= 2 && removed === 0) debounce.typed(now());
       recent.changed(uri, offset);
+      const document = documents.get(uri);
+      if (document !== undefined) document.edits += 1;
+      for (const one of variants) if (one.place.uri === uri) one.abort();
       streams.get(uri)?.changed(offset, removed, inserted);
       if (ahead?.place.uri === uri) ahead.changed(offset, removed, inserted);
     },
     closed: (uri) => {
       recent.closed(uri);
       documents.delete(uri);
+      keys.delete(uri);
       for (const one of asks) if (one.uri === uri) one.abort();
       streams.get(uri)?.abort();
       streams.delete(uri);

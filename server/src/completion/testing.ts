@@ -83,7 +83,8 @@ async function* play(
     text += piece;
     yield { kind: 'token', text: piece };
   }
-  const units = (request.prompt?.length ?? 0) + (request.suffix?.length ?? 0);
+  const files = (request.files ?? []).reduce((sum, { content }) => sum + content.length, 0);
+  const units = (request.prompt?.length ?? 0) + (request.suffix?.length ?? 0) + files;
   yield {
     kind: 'done',
     text,

@@ -27,7 +27,7 @@ export interface Typed {
 
 /** What was typed at `origin` to come to `place`; undefined where it is another place altogether. */
 export function typedSince(origin: Place, place: Place): Typed | undefined {
-  if (origin.uri !== place.uri) return undefined;
+  if (origin.uri !== place.uri || origin.language !== place.language) return undefined;
   const text = insertedBetween(origin, place);
   if (text === undefined) return undefined;
   const closed = closedBehind(origin.after, place.after, text);

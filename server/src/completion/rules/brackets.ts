@@ -1,4 +1,4 @@
-import { restOfLine } from '../place.js';
+import { lineSoFar, restOfLine } from '../place.js';
 import type { Rule } from './rule.js';
 
 /** How far around the cursor brackets are counted, in UTF-16 units. */
@@ -10,12 +10,15 @@ const prose = new Set(['markdown', 'plaintext', 'latex', 'restructuredtext', 'gi
 
 /**
  * Balances brackets: stops before one that closes nothing which is open, and closes what the suggestion has opened
- * where a closing bracket that follows the cursor would be taken for it.
+ * where a closing bracket that follows the cursor would be taken for it. Inside a string whose end the editor has
+ * written already, it stops before that end.
  */
 export const brackets: Rule = {
   name: 'brackets',
   apply: (completion, { place }) => {
     if (prose.has(place.language)) return completion;
+    const quote = openQuote(lineSoFar(place).slice(-reach));
+    if (quote !== undefined && restOfLine(place).startsWith(quote)) return upToQuote(completion, quote);
     const open = openAround(place.before.slice(-reach), place.after.slice(0, reach));
     const inside: string[] = [];
     for (const { character, index } of bracketsIn(completion)) {
@@ -41,6 +44,25 @@ export const brackets: Rule = {
     );
   },
 };
+
+/** The quote of the string that is open at the end of a line. */
+function openQuote(line: string): string | undefined {
+  let open: string | undefined;
+  for (let index = 0; index < line.length; index += 1) {
+    const character = line.charAt(index);
+    if (character === '\\') index += 1;
+    else if (character === open) open = undefined;
+    else if (open === undefined && '"\'`'.includes(character)) open = character;
+  }
+  return open;
+}
+
+/** What of `text`, inside a string, stands before its end. */
+function upToQuote(text: string, quote: string): string {
+  let index = 0;
+  while (index < text.length && text[index] !== quote) index += text[index] === '\\' ? 2 : 1;
+  return text.slice(0, index);
+}
 
 /** What is open at the cursor and not closed after it, the outermost first. */
 function openAround(before: string, after: string): string[] {
