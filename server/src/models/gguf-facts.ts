@@ -23,6 +23,19 @@ export interface GgufFacts {
   readonly purpose: ModelPurpose;
   /** Undefined where the file lacks what a transformer's figures need. */
   readonly shape: ModelShape | undefined;
+  /** Only of a part of a model in several files. */
+  readonly split?: SplitFacts;
+}
+
+/** What a part says of the whole. */
+export interface SplitFacts {
+  /** From 0. */
+  readonly index: number;
+  /** Number of files. */
+  readonly count: number;
+  /** Tensors of all files, and of this one. */
+  readonly tensors: number;
+  readonly ownTensors: number;
 }
 
 /** What a model is made for. A `projector` turns pictures into what another model reads, and is none by itself. */
@@ -67,7 +80,13 @@ export function emptyFound(): Found {
 }
 
 const stringKeys: ReadonlySet<string> = new Set(['general.architecture', 'general.name', 'general.type']);
-const generalNumbers: ReadonlySet<string> = new Set(['general.alignment', 'general.file_type']);
+const generalNumbers: ReadonlySet<string> = new Set([
+  'general.alignment',
+  'general.file_type',
+  'split.no',
+  'split.count',
+  'split.tensors.count',
+]);
 /** Behind the name of the architecture. */
 const shapeNumbers: ReadonlySet<string> = new Set([
   'context_length',
@@ -117,7 +136,15 @@ export function factsOf(found: Found, tensors: TensorFacts): Omit<GgufFacts, 've
     quantization: fileTypes[found.numbers.get('general.file_type') ?? -1],
     purpose: purposeOf(found, architecture, number('pooling_type'), tensors),
     shape: shapeOf(found, architecture ?? '', number),
+    ...splitOf(found, tensors),
   };
+}
+
+function splitOf({ numbers }: Found, { count: ownTensors }: TensorFacts): Pick<GgufFacts, 'split'> {
+  const count = numbers.get('split.count') ?? 0;
+  if (count < 2) return {};
+  const [index, tensors] = [numbers.get('split.no') ?? 0, numbers.get('split.tensors.count') ?? 0];
+  return { split: { index, count, tensors, ownTensors } };
 }
 
 /** Source: llama.h, enum llama_pooling_type. */

@@ -10,6 +10,7 @@ export type ModelFileProblem =
   | 'corrupt'
   | 'checksum'
   | 'changed'
+  | 'wrong_parts'
   | 'no_space';
 
 const messages: Record<ModelFileProblem, string> = {
@@ -24,6 +25,8 @@ const messages: Record<ModelFileProblem, string> = {
     'The model file is not the one that its checksum speaks of, and is not used. Get it again, or choose another model.',
   changed:
     'The model file was changed while it was being loaded. Wait until nothing writes to it, then try again.',
+  wrong_parts:
+    'The model is kept in several files, and not all of them are there, or not all belong to it. Put them beside each other under the names that they came with, or get the model again.',
   no_space:
     'The disk has no room for the copy of the model that is checked and loaded. Make room, or keep the file where nobody else may write to it.',
 };

@@ -12,4 +12,6 @@ export interface ModelSource {
   readonly threads?: number;
   /** SHA-256 of the file in lower-case hexadecimal, to be verified before each load; undefined: not known. */
   readonly sha256?: string;
+  /** All files of a model that is kept in several, the first one first, which is also `path`. */
+  readonly parts?: readonly { readonly path: string; readonly sha256?: string }[];
 }

@@ -1,4 +1,4 @@
-import { checkGguf } from '../../models/gguf-check.js';
+import { checkModel } from '../../models/split/check-split.js';
 import { fitModel } from '../../models/memory/fit.js';
 import { freeMemory } from '../../models/memory/free-memory.js';
 import { resolveModel } from '../../models/resolve-model.js';
@@ -14,7 +14,7 @@ export interface FitFlags {
 /** `hearth models fit`: what a model would take in memory, before it is loaded. */
 export async function fitCommand(nameOrPath: string, flags: FitFlags): Promise<ExitCode> {
   const source = await resolveModel(nameOrPath);
-  const facts = await checkGguf(source.path);
+  const facts = await checkModel(source);
   const free = await freeMemory();
   const wish = { contextSize: flags.contextSize, sequences: flags.activePermits ?? 1 };
   const { contextSize, estimate } = fitModel(facts, wish, free);

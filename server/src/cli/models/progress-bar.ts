@@ -11,18 +11,23 @@ export class ProgressBar {
   #startedAt: number | undefined;
   #startedBytes = 0;
   #shownShare = -1;
+  #part = 0;
   #isShown = false;
 
   show(progress: PullProgress): void {
-    const { totalBytes } = progress;
+    const { totalBytes, part } = progress;
+    if (part !== undefined && part.index !== this.#part) {
+      [this.#part, this.#startedAt, this.#shownShare] = [part.index, undefined, -1];
+    }
+    const which = part === undefined ? '' : `${String(part.index)} of ${String(part.count)}  `;
     const bytes = progress.phase === 'download' ? progress.downloadedBytes : progress.hashedBytes;
     if (progress.phase === 'download' && this.#startedAt === undefined) {
       [this.#startedAt, this.#startedBytes] = [performance.now(), bytes];
     }
     const line =
       progress.phase === 'verify'
-        ? `checking   ${share(bytes, totalBytes)}`
-        : `fetching   ${this.#describe(bytes, totalBytes)}`;
+        ? `checking   ${which}${share(bytes, totalBytes)}`
+        : `fetching   ${which}${this.#describe(bytes, totalBytes)}`;
     if (this.#isTerminal) {
       process.stderr.write(`\r\u001b[2K${line}`);
       this.#isShown = true;

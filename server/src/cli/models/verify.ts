@@ -1,5 +1,5 @@
 import { HearthError } from '@hearth/protocol';
-import { checkGguf } from '../../models/gguf-check.js';
+import { checkModel } from '../../models/split/check-split.js';
 import { ModelFileError } from '../../models/model-file-error.js';
 import type { Manifest } from '../../models/store/manifest.js';
 import { ModelStore } from '../../models/store/model-store.js';
@@ -33,8 +33,13 @@ async function look(
   model: Manifest,
   signal: AbortSignal,
 ): Promise<{ readonly good: boolean; readonly text: string }> {
-  const { path, sha256 } = store.toSource(model);
-  await checkGguf(path);
+  const source = store.toSource(model);
+  const { path, sha256, parts } = source;
+  await checkModel(source);
+  if (parts !== undefined) {
+    for (const part of parts) if (part.sha256 !== undefined) await verifyFile(part.path, part.sha256, signal);
+    return { good: true, text: `header and SHA-256 of its ${String(parts.length)} files are right` };
+  }
   if (sha256 === undefined)
     return { good: true, text: 'its header is right; nobody said what it should hash to' };
   await verifyFile(path, sha256, signal);

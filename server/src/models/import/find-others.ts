@@ -2,6 +2,7 @@ import { promises as fs } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { parseSplitName } from '../split/split-name.js';
 
 /** Model files that other programs have fetched. Their files are used where they are, and never written to. */
 
@@ -61,7 +62,7 @@ export async function findOllama(root: string): Promise<readonly FoundModel[]> {
 export async function findLmStudio(root: string): Promise<readonly FoundModel[]> {
   const found: FoundModel[] = [];
   for await (const file of filesBelow(root)) {
-    if (isWholeModel(file)) found.push({ from: 'lm-studio', title: path.basename(file), path: file });
+    if (isModel(file)) found.push({ from: 'lm-studio', title: path.basename(file), path: file });
   }
   return found;
 }
@@ -70,10 +71,15 @@ export async function findLmStudio(root: string): Promise<readonly FoundModel[]>
 export async function findHuggingFace(root: string): Promise<readonly FoundModel[]> {
   const found = new Map<string, FoundModel>();
   for await (const file of filesBelow(root)) {
-    if (!isWholeModel(file) || !file.includes(`${path.sep}snapshots${path.sep}`)) continue;
+    if (!isModel(file) || !file.includes(`${path.sep}snapshots${path.sep}`)) continue;
     const target = await fs.realpath(file).catch(() => undefined);
     // A link may lead anywhere; those of the cache stay in it.
     if (target === undefined || path.relative(await fs.realpath(root), target).startsWith('..')) continue;
+    // The others of a model in several files lie beside the link, under their names.
+    if (parseSplitName(path.basename(file)) !== undefined) {
+      found.set(target, { from: 'hugging-face', title: path.basename(file), path: file });
+      continue;
+    }
     const name = path.basename(target);
     const sha256 = /^[0-9a-f]{64}$/u.test(name) ? { sha256: name } : {};
     found.set(target, { from: 'hugging-face', title: path.basename(file), path: target, ...sha256 });
@@ -81,10 +87,11 @@ export async function findHuggingFace(root: string): Promise<readonly FoundModel
   return [...found.values()];
 }
 
-/** A model file that is neither one part of several nor a projector beside one. */
-function isWholeModel(file: string): boolean {
+/** A model file, or the first of several; not a projector beside one. */
+function isModel(file: string): boolean {
   const name = path.basename(file);
-  return /\.gguf$/iu.test(name) && !/-\d{5}-of-\d{5}\.gguf$/iu.test(name) && !/^mmproj/iu.test(name);
+  const isLater = (parseSplitName(name)?.index ?? 1) > 1;
+  return /\.gguf$/iu.test(name) && !isLater && !/^mmproj/iu.test(name);
 }
 
 /** Files and links to files below a directory, within bounds; nothing where it is missing. */

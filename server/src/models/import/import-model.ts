@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { checkGguf } from '../gguf-check.js';
+import { checkModel } from '../split/check-split.js';
+import { parseSplitName, partsBeside } from '../split/split-name.js';
 import { manifestFacts, type Manifest } from '../store/manifest.js';
 import { toModelName } from '../store/model-name.js';
 import type { ModelStore } from '../store/model-store.js';
@@ -27,9 +28,17 @@ export interface Imported {
  * @throws ModelFileError where it is no model
  */
 export async function importModel(store: ModelStore, wish: ImportWish): Promise<Imported> {
-  const file = path.resolve(wish.path);
-  const facts = await checkGguf(file);
-  const name = wish.name ?? (await freeName(store, toModelName(wish.title.replaceAll(/[:/]/gu, '-')), file));
+  const given = path.resolve(wish.path);
+  // A model in several files goes by its first.
+  const file = partsBeside(given)?.[0] ?? given;
+  const facts = await checkModel({ path: file });
+  const name =
+    wish.name ??
+    (await freeName(
+      store,
+      toModelName((parseSplitName(wish.title)?.stem ?? wish.title).replaceAll(/[:/]/gu, '-')),
+      file,
+    ));
   const there = await store.find(name).catch(() => undefined);
   if (there?.file.kind === 'external' && there.file.path === file)
     return { manifest: there, alreadyThere: true };

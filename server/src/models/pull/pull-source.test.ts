@@ -14,6 +14,17 @@ test.each([
   expect(parsePullSource(text).url.href).toBe(url);
 });
 
+test('any file of a model in several means all of them', () => {
+  const { url, fileName, parts = [] } = parsePullSource('hf:a/b/sub/m-00002-of-00003.gguf@v1');
+  expect(fileName).toBe('m.gguf');
+  expect(parts.map((part) => part.url.pathname)).toEqual([
+    '/a/b/resolve/v1/sub/m-00001-of-00003.gguf',
+    '/a/b/resolve/v1/sub/m-00002-of-00003.gguf',
+    '/a/b/resolve/v1/sub/m-00003-of-00003.gguf',
+  ]);
+  expect(url.href).toBe(parts[0]?.url.href);
+});
+
 test('what is shown has no query in it, since that may be a key', () => {
   expect(parsePullSource('https://example.com/m.gguf?key=secret').shownUrl).toBe(
     'https://example.com/m.gguf',
@@ -34,7 +45,6 @@ test.each([
   'https://user:pass@example.com/m.gguf',
   'https://example.com/m.exe',
   'file:///m.gguf',
-  'https://example.com/m-00001-of-00003.gguf',
   `https://example.com/${'x'.repeat(3000)}.gguf`,
 ])('%s is refused', (text) => {
   expect(() => parsePullSource(text)).toThrow(expect.objectContaining({ problem: 'bad_source' }));

@@ -1,3 +1,4 @@
+import { parseSplitName, partName } from '../split/split-name.js';
 import { PullError } from './pull-error.js';
 
 /** Where a model is to come from. */
@@ -9,6 +10,8 @@ export interface PullSource {
   readonly fileName: string;
   /** Whether the host says the SHA-256 of a file beside its redirect, as Hugging Face does. */
   readonly isHuggingFace: boolean;
+  /** All files of a model in several, in order; the source itself is the first. Absent: it is one file. */
+  readonly parts?: readonly Omit<PullSource, 'parts'>[];
 }
 
 /** Where `hf:` names lead. `HF_ENDPOINT` moves it, as it does for Hugging Face's own programs. */
@@ -53,9 +56,19 @@ function fromHuggingFace(rest: string, endpoint: string): PullSource {
 function complete(url: URL, isHuggingFace: boolean): PullSource {
   const fileName = decodeURIComponent(url.pathname.split('/').at(-1) ?? '');
   if (!/\.gguf$/iu.test(fileName)) throw badSource('The file has to be a .gguf file.');
-  if (/-\d{5}-of-\d{5}\.gguf$/iu.test(fileName)) {
-    throw badSource('It is one part of a model in several files; choose one that is a single file.');
-  }
+  const split = parseSplitName(fileName);
+  if (split === undefined) return sourceOf(url, fileName, isHuggingFace);
+  const parts = Array.from({ length: split.count }, (_, index) => {
+    const name = partName(split.stem, index + 1, split.count);
+    const at = new URL(url);
+    at.pathname = url.pathname.replace(/[^/]*$/u, encodeURIComponent(name));
+    return sourceOf(at, name, isHuggingFace);
+  });
+  const [first = sourceOf(url, fileName, isHuggingFace)] = parts;
+  return { ...first, fileName: `${split.stem}.gguf`, parts };
+}
+
+function sourceOf(url: URL, fileName: string, isHuggingFace: boolean): PullSource {
   return { url, shownUrl: `${url.origin}${url.pathname}`, fileName, isHuggingFace };
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { GgufFacts } from '../gguf-facts.js';
+import { mostParts } from '../split/split-name.js';
 import { isModelName } from './model-name.js';
 
 /** What the store says of one model: a small JSON file, `manifests/<name>.json`. */
@@ -14,6 +15,14 @@ export const manifestSchema = z.object({
   /** Where its bytes are: in the store, by their hash, or where another program keeps them. */
   file: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('blob'), sha256 }),
+    z.object({
+      kind: z.literal('parts'),
+      /** Of a model in several files, in order. */
+      parts: z
+        .array(z.object({ sha256, sizeBytes: count }))
+        .min(2)
+        .max(mostParts),
+    }),
     z.object({ kind: z.literal('external'), path: z.string().max(4096), sha256: sha256.optional() }),
   ]),
   sizeBytes: count,
@@ -59,4 +68,16 @@ export function manifestFacts(
     chatTemplate: facts.chatTemplate,
     infill: facts.infillTokens,
   };
+}
+
+/** Hashes of the files that lie in the store for a model. */
+export function blobsOf({ file }: Pick<Manifest, 'file'>): readonly string[] {
+  switch (file.kind) {
+    case 'blob':
+      return [file.sha256];
+    case 'parts':
+      return file.parts.map((part) => part.sha256);
+    case 'external':
+      return [];
+  }
 }

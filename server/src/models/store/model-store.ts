@@ -5,7 +5,7 @@ import { HearthError } from '@hearth/protocol';
 import { KernelLock } from '../../lock/kernel-lock.js';
 import { StartupError } from '../../lock/startup-error.js';
 import type { ModelSource } from '../model-source.js';
-import { manifestSchema, type Manifest } from './manifest.js';
+import { blobsOf, manifestSchema, type Manifest } from './manifest.js';
 import { isModelName, modelNameRule } from './model-name.js';
 
 /** Most models that a listing gives; what lies beyond is counted. */
@@ -115,6 +115,10 @@ export class ModelStore {
     const { file, name, displayName, sizeBytes } = manifest;
     const common = { id: name, displayName, sizeBytes };
     if (file.kind === 'blob') return { ...common, path: this.blobPath(file.sha256), sha256: file.sha256 };
+    if (file.kind === 'parts') {
+      const parts = file.parts.map((part) => ({ path: this.blobPath(part.sha256), sha256: part.sha256 }));
+      return { ...common, path: parts[0]?.path ?? '', parts };
+    }
     return { ...common, path: file.path, ...(file.sha256 === undefined ? {} : { sha256: file.sha256 }) };
   }
 
@@ -156,12 +160,16 @@ export class ModelStore {
       () => false,
     );
     if (!gone) await this.read(name);
-    if (manifest?.file.kind !== 'blob') return 0;
-    const { sha256 } = manifest.file;
+    const own = manifest === undefined ? [] : blobsOf(manifest);
+    if (own.length === 0) return 0;
     const { models } = await this.list();
-    if (models.some(({ file }) => file.kind === 'blob' && file.sha256 === sha256)) return 0;
-    await fs.rm(this.blobPath(sha256), { force: true });
-    return manifest.sizeBytes;
+    const others = new Set(models.flatMap(blobsOf));
+    let freed = 0;
+    for (const sha256 of own) {
+      if (others.has(sha256)) continue;
+      freed += await removeFile(this.blobPath(sha256));
+    }
+    return freed;
   }
 
   /**
@@ -188,6 +196,13 @@ export class ModelStore {
   #manifestPath(name: string): string {
     return path.join(this.home, 'manifests', `${name}.json`);
   }
+}
+
+/** Gives the bytes that were freed. */
+async function removeFile(file: string): Promise<number> {
+  const size = (await fs.stat(file).catch(() => undefined))?.size ?? 0;
+  await fs.rm(file, { force: true });
+  return size;
 }
 
 function badName(): HearthError {

@@ -6,7 +6,7 @@
 
 /** A value of the header. */
 export type Value =
-  | { readonly type: 'uint32' | 'float32'; readonly value: number }
+  | { readonly type: 'uint16' | 'uint32' | 'int32' | 'float32'; readonly value: number }
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'strings'; readonly value: readonly string[] }
@@ -63,6 +63,13 @@ export function align(bytes: number, alignment: number): number {
 
 function encodeValue(value: Value): Buffer {
   switch (value.type) {
+    case 'uint16': {
+      const bytes = Buffer.alloc(2);
+      bytes.writeUInt16LE(value.value);
+      return Buffer.concat([u32(2), bytes]);
+    }
+    case 'int32':
+      return Buffer.concat([u32(5), u32(value.value)]);
     case 'uint32':
       return Buffer.concat([u32(4), u32(value.value)]);
     case 'float32': {

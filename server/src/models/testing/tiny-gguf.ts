@@ -45,6 +45,22 @@ export function makeTinyGguf(options: TinyGgufOptions = {}): Buffer {
   return encodeGguf(metadata(vocabulary, options), tensors(vocabulary, options), alignment);
 }
 
+/** The same model in so many files, as llama.cpp's gguf-split makes them: only the first says more than its number. */
+export function makeTinyParts(count: number, options: TinyGgufOptions = {}): readonly Buffer[] {
+  const vocabulary = makeVocabulary(options);
+  const all = tensors(vocabulary, options);
+  const share = Math.ceil(all.length / count);
+  return Array.from({ length: count }, (_, index) => {
+    const entries = new Map<string, Value>([
+      ...(index === 0 ? metadata(vocabulary, options) : []),
+      ['split.no', { type: 'uint16', value: index }],
+      ['split.count', { type: 'uint16', value: count }],
+      ['split.tensors.count', { type: 'int32', value: all.length }],
+    ]);
+    return encodeGguf(entries, all.slice(index * share, (index + 1) * share), alignment);
+  });
+}
+
 // --- Vocabulary ---------------------------------------------------------------------------------------------------
 
 interface Vocabulary {

@@ -6,8 +6,10 @@ import process from 'node:process';
 import { checkOpenGguf, openRegularFile, type GgufFacts } from '../gguf-check.js';
 import { ModelFileError } from '../model-file-error.js';
 import type { ModelSource } from '../model-source.js';
+import { partsBeside } from '../split/split-name.js';
 import { hashFile, isDigest } from './hash-file.js';
 import { quarantine } from './quarantine.js';
+import { openTrustedSplit } from './trusted-split.js';
 import { VerifiedFiles } from './verified-files.js';
 
 /**
@@ -52,6 +54,11 @@ const verified = new VerifiedFiles();
  * @throws ModelFileError; `ChecksumError` where the file was quarantined; an AbortError after `signal`.
  */
 export async function openTrustedFile(source: ModelSource, options: TrustOptions): Promise<TrustedFile> {
+  if (source.parts !== undefined || partsBeside(source.path) !== undefined) {
+    return openTrustedSplit(source, options, (file, before, shownPath, expected) =>
+      verify(file, before, shownPath, expected, options),
+    );
+  }
   const undo: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const step of undo.splice(0).toReversed()) await step().catch(() => undefined);
@@ -64,6 +71,7 @@ export async function openTrustedFile(source: ModelSource, options: TrustOptions
     const given = copied?.path ?? (await pathForWorker(file, source, options, undo));
     const before = await file.stat({ bigint: true });
     const facts = await checkOpenGguf(file);
+    if (facts.split !== undefined) throw new ModelFileError('wrong_parts');
     if (source.sha256 !== undefined) await verify(file, before, source.path, source.sha256, options);
     return {
       facts,
@@ -106,8 +114,6 @@ async function pathForWorker(
   { platform = process.platform, privateDirectory }: TrustOptions,
   undo: (() => Promise<void>)[],
 ): Promise<string> {
-  // The other parts of a model in several files are found by the name of the first.
-  if (isSplit(source.path)) return source.path;
   if (platform === 'linux') return `/proc/${String(process.pid)}/fd/${String(file.fd)}`;
   if (source.sha256 === undefined || privateDirectory === undefined) return source.path;
   const link = await privatePlace(privateDirectory);
@@ -160,11 +166,6 @@ function isOursAlone({ mode, uid, gid }: BigIntStats): boolean {
 async function privatePlace(directory: string): Promise<string> {
   await fs.mkdir(directory, { recursive: true, mode: 0o700 });
   return path.join(directory, `${randomUUID()}.gguf`);
-}
-
-/** Whether the file is one part of a model that is kept in several. */
-export function isSplit(modelPath: string): boolean {
-  return /-\d{5}-of-\d{5}\.gguf$/iu.test(modelPath);
 }
 
 function isSame(before: BigIntStats, after: BigIntStats): boolean {
