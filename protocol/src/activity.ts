@@ -83,6 +83,7 @@ export const activityEventSchema = z.discriminatedUnion('msg', [
   z.object({ msg: z.literal('request_oversized'), transport }),
   z.object({ msg: z.literal('write_timeout'), transport, after_ms: count }),
   z.object({ msg: z.literal('tcp_auth_rejected'), peer: z.string() }),
+  z.object({ msg: z.literal('http_refused'), status: count, count }),
   z.object({ msg: z.literal('engine_event'), kind: z.string(), model: z.string() }),
   z.object({ msg: z.literal('journal_recovered'), cut_bytes: count, messages: count }),
   z.object({ msg: z.literal('shutdown_flush_failed'), channels: count }),

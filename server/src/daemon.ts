@@ -132,6 +132,7 @@ export class Daemon implements DaemonApi {
   #inferenceBound = false;
   #tcp: string | undefined;
   #gateway: Health['gateway'];
+  #refused: ReadonlyMap<number, number> = new Map();
   #stopped: Promise<void> | undefined;
   #metricsUrl: string | undefined;
   #flushFailure: ShutdownFlushError | undefined;
@@ -406,6 +407,7 @@ export class Daemon implements DaemonApi {
       permitsInUse: this.#admission.permitsInUse,
       queued: this.#admission.queued,
       connections: { inference, rpc, admin },
+      refused: this.#refused,
       ...this.channels.counts,
     };
   }
@@ -532,6 +534,7 @@ export class Daemon implements DaemonApi {
       onExchange: (done) => this.#connections.adopt('inference', { done }),
     });
     this.#gateway = gateway.described;
+    this.#refused = gateway.refused;
     this.#keep(gateway);
   }
 

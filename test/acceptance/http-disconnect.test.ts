@@ -2,6 +2,7 @@ import type { Health } from '@hearth/protocol';
 import { describe, expect, test } from 'vitest';
 import { type HearthProcess, hearthScope } from '../support/daemon.js';
 import { ask, type GatewayUnderTest, serveGateway } from '../support/gateway.js';
+import { addModel, storeOf } from '../support/model-store.js';
 import { RpcPeer } from '../support/rpc-peer.js';
 import { until } from '../support/wait.js';
 
@@ -38,6 +39,21 @@ describe('a client that goes away', () => {
     client.leave();
     await gateway.daemon.log.waitFor({ msg: 'request_cancelled', stage: 'prefill' });
     await admission(gateway.daemon, { permitsInUse: 0, queued: 0 });
+  });
+
+  test('row 169: while its model is loaded: it leaves the queue, and the load goes on for others', async () => {
+    const home = hearth.makeHome();
+    await addModel(storeOf(home), 'alpha');
+    const gateway = await serveGateway(hearth, { home });
+    const client = leaving(gateway, '/v1/chat/completions', { ...chat, model: 'alpha', max_tokens: 2000 });
+    // Nothing runs, so what it waits for is the load.
+    await admission(gateway.daemon, { permitsInUse: 0, queued: 1 });
+    client.leave();
+    await gateway.daemon.log.waitFor({ msg: 'request_cancelled', stage: 'queued' });
+    await admission(gateway.daemon, { permitsInUse: 0, queued: 0 });
+    const other = await ask(gateway, '/v1/chat/completions', { ...chat, model: 'alpha', max_tokens: 2 });
+    expect(other.status).toBe(200);
+    expect(gateway.daemon.log.matching({ msg: 'model_loaded' })).toHaveLength(1);
   });
 
   test('row 169: in mid-stream: its slot is free long before the next token', async () => {

@@ -70,9 +70,11 @@ describe("llama.cpp's routes", () => {
     fs.writeFileSync(file, JSON.stringify({ http: { metrics: true } }));
     const gateway = await serveGateway(hearth, { home, args: ['--metrics-port', '0', '--config', file] });
     await (await ask(gateway, '/completion', { prompt: 'secret-word' })).text();
+    expect((await ask(gateway, '/v1/nothing')).status).toBe(404);
     const metrics = await ask(gateway, '/metrics');
     expect(metrics.headers.get('content-type')).toContain('text/plain');
     const text = await metrics.text();
+    expect(text).toContain('hearth_http_refused_total{status_code="404"} 1');
     expect(text).toContain('/completion');
     expect(text).not.toContain('secret-word');
   });

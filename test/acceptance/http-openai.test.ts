@@ -196,6 +196,26 @@ describe('the other endpoints', () => {
     await expect(tokens).rejects.toMatchObject({ status: 400, param: 'prompt' });
   });
 
+  test('completions: more answers than one request may have are refused, none is left out', async () => {
+    const openai = client(
+      await serveGateway(hearth, { mock: { tokens: ['a'] }, args: ['--queue-depth', '32'] }),
+    );
+    const most = await openai.completions.create({ model: 'mock', prompt: ['1', '2', '3', '4'], n: 4 });
+    expect(most.choices.map(({ index }) => index)).toEqual(Array.from({ length: 16 }, (_, index) => index));
+    for (const [prompts, n] of [
+      [3, 6],
+      [16, 2],
+    ] as const) {
+      const prompt = Array.from({ length: prompts }, () => 'secret-word');
+      const error: unknown = await openai.completions
+        .create({ model: 'mock', prompt, n })
+        .catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ status: 400, param: 'n', type: 'invalid_request_error' });
+      expect(String(error)).toContain(`${prompts * n} answers`);
+      expect(String(error)).not.toContain('secret-word');
+    }
+  });
+
   test('log-probabilities of chat and text', async () => {
     const script = [{ pieces: [{ text: 'Hé' }, { text: '!' }] }];
     const openai = client(await serveGateway(hearth, { mock: { script } }));

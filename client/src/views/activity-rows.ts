@@ -124,6 +124,8 @@ function summary(record: ActivityRecord): string {
       return `after ${record.uptime_s} s`;
     case 'tcp_auth_rejected':
       return record.peer;
+    case 'http_refused':
+      return record.count === 1 ? `status ${record.status}` : `${record.count} with status ${record.status}`;
     case 'engine_event':
       return `${record.model}: ${record.kind.replaceAll('_', ' ')}`;
     case 'journal_recovered':

@@ -39,6 +39,8 @@ export interface ServeHttpOptions extends ReachGuard {
   readonly limits?: Partial<HttpLimits>;
   /** A handler failed in a way of ours. The client gets a 500 that says nothing of it. */
   readonly onFault?: (error: unknown) => void;
+  /** A request was turned away with this status, 400 to 499: it was wrong, or not let in. */
+  readonly onRefused?: (status: number) => void;
 }
 
 /** An HTTP server that listens. */
@@ -83,7 +85,9 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
       options,
     );
   });
-  http.on('clientError', refuseMalformed);
+  http.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    refuseMalformed(error, socket, options.onRefused);
+  });
 
   http.maxConnections = limits.connections;
 
@@ -137,8 +141,9 @@ async function handle(
 function sendError(
   response: ServerResponse,
   error: HttpError,
-  { errorBody = plainErrorBody }: Pick<ServeHttpOptions, 'errorBody'>,
+  { errorBody = plainErrorBody, onRefused }: Pick<ServeHttpOptions, 'errorBody' | 'onRefused'>,
 ): void {
+  if (error.status < 500) onRefused?.(error.status);
   if (response.headersSent) {
     response.destroy();
     return;
@@ -180,20 +185,28 @@ function plainErrorBody(error: HttpError): unknown {
 }
 
 /** What Node's parser refuses: smuggling, bare line feeds, oversized heads, heads that never end. */
-function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+function refuseMalformed(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  onRefused: ServeHttpOptions['onRefused'],
+): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  if (error.code === 'HPE_HEADER_OVERFLOW') {
-    socket.end(rawAnswer(431, 'Request Header Fields Too Large', 'The header fields are too large.'));
-  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    socket.end(rawAnswer(408, 'Request Timeout', 'The request took too long to arrive.'));
-  } else {
-    socket.end(rawAnswer(400, 'Bad Request', 'This is not HTTP/1.1 as RFC 9112 has it.'));
-  }
+  const [status, reason, message] = malformed[error.code ?? ''] ?? notHttp;
+  onRefused?.(status);
+  socket.end(rawAnswer(status, reason, message));
   setTimeout(() => socket.destroy(), 500).unref();
 }
+
+type Refusal = readonly [status: number, reason: string, message: string];
+
+const notHttp: Refusal = [400, 'Bad Request', 'This is not HTTP/1.1 as RFC 9112 has it.'];
+const malformed: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'The header fields are too large.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'The request took too long to arrive.'],
+};
 
 function rawAnswer(status: number, reason: string, message: string): string {
   const body = JSON.stringify({ error: message });

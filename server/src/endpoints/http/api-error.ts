@@ -1,6 +1,7 @@
-import { type ErrorCode, toHearthError } from '@hearth/protocol';
+import { type ErrorCode, type HearthError, toHearthError } from '@hearth/protocol';
 import { HttpError } from '../../http/http-error.js';
 import { httpStatusOf } from '../../http/status-of.js';
+import { UpstreamError, type UpstreamFailure } from '../../upstream/upstream-error.js';
 
 /** An error as one of the HTTP APIs tells it: a status, a code of ours, and the field that was wrong where one was. */
 export class ApiError extends HttpError {
@@ -37,12 +38,26 @@ const unmeasuredMs = 1000;
 export function toApiError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   const known = toHearthError(error);
-  const status = httpStatusOf(known.code);
+  const status = isTimeout(known) ? 504 : httpStatusOf(known.code);
   return new ApiError(status, known.code, known.message, {
     cause: known,
     headers: status === 429 || status === 503 ? retryHeaders(known.retryAfterMs ?? unmeasuredMs) : {},
   });
 }
+
+/** Whether it comes from a service elsewhere that did not answer in time (row 107). */
+function isTimeout(error: HearthError): boolean {
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof UpstreamError) return timeouts.has(cause.kind);
+  }
+  return false;
+}
+
+const timeouts: ReadonlySet<UpstreamFailure> = new Set([
+  'connect_timeout',
+  'headers_timeout',
+  'idle_timeout',
+]);
 
 /** `Retry-After` in whole seconds, and the same in milliseconds, which the clients of OpenAI and Anthropic read. */
 export function retryHeaders(milliseconds: number): Record<string, string> {
@@ -65,4 +80,5 @@ const codesByStatus: Readonly<Record<number, ErrorCode>> = {
   413: 'frame_too_large',
   429: 'limit_exceeded',
   503: 'backend_unavailable',
+  504: 'backend_unavailable',
 };

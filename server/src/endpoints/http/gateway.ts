@@ -31,7 +31,9 @@ export interface GatewayOptions extends Pick<ReachGuard, 'allowNonLoopback'> {
   /** A handler failed in a way of ours. */
   readonly onFault?: (error: unknown) => void;
   /** Somebody showed a wrong token, or none. */
-  readonly onRefused?: (peer: string) => void;
+  readonly onWrongToken?: (peer: string) => void;
+  /** A request was turned away with this status, 400 to 499. */
+  readonly onRefused?: (status: number) => void;
 }
 
 /** The gateway while it listens. */
@@ -72,6 +74,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
     errorBody: (error, request) => errorBodyFor(splitTarget(request.url ?? '/')[0])(error),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.onFault === undefined ? {} : { onFault: options.onFault }),
+    ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }),
   });
   return { url: server.url, close: (graceMs) => server.close(graceMs) };
 }
@@ -151,7 +154,7 @@ class Server {
     try {
       checkToken(request, this.#guard);
     } catch (error) {
-      this.#options.onRefused?.(request.socket.remoteAddress ?? '');
+      this.#options.onWrongToken?.(request.socket.remoteAddress ?? '');
       throw error;
     }
   }

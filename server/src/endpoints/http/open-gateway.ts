@@ -4,6 +4,7 @@ import type { DaemonApi } from '../../daemon-api.js';
 import type { RecordActivity } from '../../record-activity.js';
 import { chosenToken, makeToken } from './access-token.js';
 import type { MetricsText } from './exchange.js';
+import { Refusals } from './refusals.js';
 
 export interface OpenGatewayOptions {
   readonly daemon: DaemonApi;
@@ -26,6 +27,8 @@ export interface OpenGatewayOptions {
 /** The gateway as the daemon keeps it. */
 export interface OpenGateway {
   readonly described: NonNullable<Health['gateway']>;
+  /** Requests that were turned away, by status. */
+  readonly refused: ReadonlyMap<number, number>;
   close(): Promise<void>;
 }
 
@@ -33,6 +36,7 @@ export interface OpenGateway {
 export async function openGateway(options: OpenGatewayOptions): Promise<OpenGateway> {
   const { config, record } = options;
   const { serveGateway } = await import('./gateway.js');
+  const refusals = new Refusals(record);
   const token = options.token === undefined ? await makeToken(options.directory) : chosenToken(options.token);
   const gateway = await serveGateway({
     daemon: options.daemon,
@@ -51,16 +55,19 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenGate
       const name = error instanceof Error ? error.name : typeof error;
       record('error', 'connections', { msg: 'internal_error', where: 'gateway', error: name });
     },
-    onRefused: (peer) => record('warn', 'connections', { msg: 'tcp_auth_rejected', peer }),
+    onWrongToken: (peer) => record('warn', 'connections', { msg: 'tcp_auth_rejected', peer }),
+    onRefused: refusals.add,
   }).catch(async (error: unknown) => {
     await token.forget();
     throw error;
   });
   return {
     described: { url: gateway.url, ...(token.file === undefined ? {} : { tokenFile: token.file }) },
+    refused: refusals.totals,
     close: async () => {
       await token.forget();
       await gateway.close(options.graceMs);
+      refusals.close();
     },
   };
 }

@@ -10,6 +10,8 @@ export interface MetricsView {
   readonly connections: Readonly<Record<string, number>>;
   readonly subscriptions: number;
   readonly shed: number;
+  /** Requests that the gateway turned away, by status. */
+  readonly refused: ReadonlyMap<number, number>;
   /** By sink. */
   readonly lostEvents: ReadonlyMap<string, number>;
 }
@@ -58,6 +60,14 @@ export class Metrics implements EventSink {
     this.#counted('subscriptions_shed_total', 'Subscriptions that were ended for lagging.', [], (counter) => {
       counter.inc(view().shed);
     });
+    this.#counted(
+      'http_refused_total',
+      'HTTP requests that were turned away.',
+      ['status_code'],
+      (counter) => {
+        for (const [status, count] of view().refused) counter.inc({ status_code: String(status) }, count);
+      },
+    );
     this.#counted('events_lost_total', 'Engine events that a sink did not take.', ['sink'], (counter) => {
       for (const [sink, count] of view().lostEvents) counter.inc({ sink }, count);
     });

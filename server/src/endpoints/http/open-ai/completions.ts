@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { GenerateRequest } from '@hearth/protocol';
 import { z } from 'zod';
-import { toApiError } from '../api-error.js';
+import { invalidRequest, toApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { type Done, type Piece, runAll, runGeneration, variants, wholeGeneration } from '../generations.js';
 import { servedModel } from '../models.js';
@@ -14,6 +14,7 @@ import { textLogprobs } from './logprobs.js';
 import { samplingOf } from './sampling.js';
 import { finishReason, usageOf } from './usage.js';
 
+/** Most answers to one request: prompts times `n`. */
 const mostChoices = 16;
 
 const completionSchema = z.strictObject({
@@ -71,6 +72,11 @@ export async function textCompletions(exchange: Exchange): Promise<void> {
 
 function requestsOf(body: CompletionBody, id: string, maxTokens: number): readonly GenerateRequest[] {
   const prompts = typeof body.prompt === 'string' ? [body.prompt] : body.prompt;
+  const each = body.n ?? 1;
+  if (prompts.length * each > mostChoices) {
+    const asked = `${prompts.length} prompts with n ${each} ask for ${prompts.length * each} answers`;
+    throw invalidRequest(`${asked}, and one request may have ${mostChoices}. Send several requests.`, 'n');
+  }
   return prompts.flatMap((prompt) =>
     variants(
       toGenerateRequest({
@@ -85,7 +91,7 @@ function requestsOf(body: CompletionBody, id: string, maxTokens: number): readon
         logprobs: body.logprobs,
         cache_key: cacheKey(body.prompt_cache_key),
       }),
-      Math.min(body.n ?? 1, Math.floor(mostChoices / prompts.length)),
+      each,
     ),
   );
 }
