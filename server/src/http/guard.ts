@@ -75,10 +75,11 @@ function checkOrigin(request: IncomingMessage, guard: Guard): void {
   if (from === undefined || !guard.origins.has(from)) throw foreign();
 }
 
-/** Checks the bearer token, where one is asked for. @throws HttpError 401 */
+/** Checks the bearer token, where one is asked for. Two are none: another reader might take the other. @throws HttpError 401 */
 export function checkToken(request: IncomingMessage, guard: Guard): void {
   if (guard.token === undefined) return;
-  const given = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const shown = headerValues(request.rawHeaders, 'authorization');
+  const given = shown.length === 1 ? /^Bearer ([\x21-\x7e]+)$/i.exec(shown[0] ?? '')?.[1] : undefined;
   if (given !== undefined && guard.token(given)) return;
   throw new HttpError(401, 'Send the token of this server as "Authorization: Bearer …".', {
     headers: { 'WWW-Authenticate': 'Bearer' },

@@ -11,6 +11,8 @@ export type HttpHandler = (request: IncomingMessage, response: ServerResponse) =
 export interface HttpLimits {
   /** Bytes of request line and header fields together. @default 16384 */
   readonly headerBytes: number;
+  /** Header fields of a request. @default 200 */
+  readonly headerFields: number;
   /** Milliseconds for a request's head to arrive. @default 10 000 */
   readonly headersTimeoutMs: number;
   /** Milliseconds for a whole request to arrive. @default 120 000 */
@@ -23,6 +25,7 @@ export interface HttpLimits {
 
 export const defaultHttpLimits: HttpLimits = {
   headerBytes: 16_384,
+  headerFields: 200,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 120_000,
   keepAliveMs: 30_000,
@@ -73,7 +76,7 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
     noDelay: true,
   });
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    void handle(options, request, response);
+    void handle(options, limits, request, response);
   };
   http.on('request', answer);
   // The body is asked for when a handler reads it, and not before: a refusal costs the client no upload.
@@ -90,6 +93,8 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
   });
 
   http.maxConnections = limits.connections;
+  // Node leaves out in silence what is beyond, framing and Host too: one more than may be shows that there was too much.
+  http.maxHeadersCount = limits.headerFields + 1;
 
   const sockets = new Set<Socket>();
   const bound = await bindTcp({
@@ -114,6 +119,7 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
 
 async function handle(
   options: ServeHttpOptions,
+  { headerFields }: HttpLimits,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -121,6 +127,8 @@ async function handle(
   request.on('error', () => undefined);
   response.on('error', () => undefined);
   try {
+    if (request.rawHeaders.length > 2 * headerFields)
+      throw new HttpError(431, `Send at most ${headerFields} header fields.`, { closes: true });
     checkAddressee(request, options.guard);
     await options.handler(request, response);
   } catch (error) {
