@@ -57,7 +57,7 @@ describe('a daemon that asks for proof', () => {
     expect(fs.readFileSync(secretOf(home.runtimeDir), 'latin1')).not.toBe(one);
   });
 
-  test('a client says nothing to a listener that cannot prove itself', async () => {
+  test('S5: a client says nothing to a listener that cannot prove itself', async () => {
     const home = hearth.makeHome();
     fs.mkdirSync(home.runtimeDir, { recursive: true, mode: 0o700 });
     fs.writeFileSync(secretOf(home.runtimeDir), 'ab'.repeat(32), { mode: 0o600 });
