@@ -3,7 +3,7 @@ import os from 'node:os';
 /** Processor times in milliseconds since some moment: of the whole machine, and of this process. */
 export interface ProcessorTimes {
   readonly cores: number;
-  /** Of all cores together, whoever used them. */
+  /** Of all cores together, whoever used them; without work of low priority, which makes way. */
   readonly busyMs: number;
   readonly ownMs: number;
 }
@@ -62,6 +62,6 @@ export function othersBusy(before: ProcessorTimes, after: ProcessorTimes, elapse
 export function readProcessorTimes(): ProcessorTimes {
   const cpus = os.cpus();
   const own = process.cpuUsage();
-  const busyMs = cpus.reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
+  const busyMs = cpus.reduce((sum, { times }) => sum + times.user + times.sys + times.irq, 0);
   return { cores: cpus.length, busyMs, ownMs: (own.user + own.system) / 1000 };
 }

@@ -2,7 +2,7 @@ import type { JobClass } from '@hearth/protocol';
 import { expect, test } from 'vitest';
 import { rawRequest, requestFor } from '../testing.js';
 import type { Driver, PreparedRequest, Sampler, Sequence, StepItem, StepOutcome } from './driver.js';
-import type { GenerationResult, RequestFailure } from './messages.js';
+import type { GenerationResult, LoadedInfo, RequestFailure } from './messages.js';
 import { RequestError } from './request-error.js';
 import { plainAnswer } from './prompting/answer/answer-plan.js';
 import { Scheduler } from './scheduler.js';
@@ -16,7 +16,7 @@ import { Scheduler } from './scheduler.js';
 type Work = string;
 
 class FakeDriver implements Driver {
-  readonly info = { contextSize: 1024, infill: false, threads: 1, driver: 'addon' } as const;
+  readonly info: LoadedInfo = { contextSize: 1024, infill: false, threads: 1, driver: 'addon' };
   readonly abilities = { mostThreads: 1, stepTokens: 64, interrupts: false, copies: false, draftTokens: 0 };
   readonly embedder = undefined;
   readonly stateKey = '';
@@ -58,8 +58,11 @@ class FakeDriver implements Driver {
     return String.fromCodePoint(...tokens);
   }
 
-  setThreads(): void {
-    // There are none.
+  /** Those that were asked for; it has none. */
+  threads = 1;
+
+  setThreads(count: number): void {
+    this.threads = count;
   }
 
   loseCalls(): void {
@@ -146,8 +149,7 @@ interface Run {
   ): void;
 }
 
-function start(sequences: number): Run {
-  const driver = new FakeDriver(sequences);
+function start(sequences: number, driver = new FakeDriver(sequences)): Run {
   const events: string[] = [];
   const results = new Map<number, GenerationResult | RequestFailure>();
   let changed = (): void => undefined;
@@ -232,6 +234,43 @@ test('given more requests than sequences, then an interactive one overtakes who 
   await run.settled(1, 2, 3);
   const ends = run.events.filter((event) => event.endsWith('length')).map((event) => event[0]);
   expect(ends).toEqual(['1', '3', '2']);
+});
+
+test('given a step that a busy core holds up, then it is given up and made again with one thread', async () => {
+  const threads: number[] = [];
+  let interrupt = (): void => undefined;
+  /** Steps take no time with one thread, and as long as nobody interrupts with two, once ten have been made. */
+  class HeldDriver extends FakeDriver {
+    override readonly info = {
+      contextSize: 1024,
+      infill: false,
+      threads: 2,
+      choice: { threads: 2, narrowMs: 12, wideMs: 10 },
+      driver: 'addon',
+    } as const;
+    override readonly abilities = {
+      mostThreads: 2,
+      stepTokens: 64,
+      interrupts: true,
+      copies: false,
+      draftTokens: 0,
+    };
+    override threads = 2;
+    override async step(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
+      threads.push(this.threads);
+      if (this.threads === 1 || threads.length < 10) return super.step(items);
+      await new Promise<void>((resolve) => (interrupt = resolve));
+      return items.map(() => ({ kind: 'interrupted' }));
+    }
+    override interrupt(): void {
+      interrupt();
+    }
+  }
+  const run = start(1, new HeldDriver(1));
+  run.submit(1, 'x', { maxTokens: 30 });
+  await run.settled(1);
+  expect(run.results.get(1)).toMatchObject({ stopReason: 'length', usage: { completion_tokens: 30 } });
+  expect(threads.slice(0, 11)).toEqual([...Array<number>(10).fill(2), 1]);
 });
 
 test('given two long prompts, then they take turns, and share a step only where one of them ends', async () => {

@@ -389,7 +389,10 @@ export class Scheduler {
     const started = this.#now();
     this.#stepStarted = started;
     this.#stepJobs = plan.map(({ job }) => job);
+    const isTimed = plan.every(({ isPrompt, draft }) => !isPrompt && draft.length === 0);
+    const giveUp = this.#giveUpLater(isTimed ? plan.length : undefined);
     const outcomes = await this.#makeStep(items);
+    giveUp.end();
     this.#stepStarted = undefined;
     this.#stepJobs = [];
     const ended = this.#now();
@@ -406,7 +409,23 @@ export class Scheduler {
       this.#settleStep(job, tokens, outcome);
     }
     const wasWhole = outcomes.every(({ kind }) => kind === 'sampled' || kind === 'evaluated');
-    if (wasWhole) this.#observe(plan, decoding, ended - started, ended);
+    if (wasWhole || giveUp.isDue) this.#observe(plan, decoding, ended - started, ended);
+  }
+
+  /** Interrupts a step that takes too long at its width; it is made again with one thread. */
+  #giveUpLater(width: number | undefined): { readonly isDue: boolean; end(): void } {
+    const after = width === undefined ? undefined : this.#governor.giveUpAfter(width);
+    const state = { isDue: false };
+    if (after === undefined || !this.#driver.abilities.interrupts) return { ...state, end: () => undefined };
+    const timer = setTimeout(() => {
+      state.isDue = true;
+      this.#driver.interrupt();
+    }, after);
+    return Object.assign(state, {
+      end: () => {
+        clearTimeout(timer);
+      },
+    });
   }
 
   /** Never rejects. */
@@ -437,7 +456,7 @@ export class Scheduler {
     this.#pace.observe(decoding, promptTokens, milliseconds);
     if (promptTokens > 0 || plan.some(({ draft }) => draft.length > 0)) return;
     const governor = this.#governor;
-    const hasRoom = governor.asksForRoom ? this.#room.has(governor.widest, now) : undefined;
+    const hasRoom = governor.widest > 1 ? this.#room.has(governor.widest, now) : undefined;
     this.#driver.setThreads(governor.observe({ width: decoding, milliseconds, now, hasRoom }));
   }
 

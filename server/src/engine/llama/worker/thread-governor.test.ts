@@ -62,6 +62,24 @@ test('where nothing was measured before, it compares once, and keeps what is fas
   expect(threads.at(-1)).toBe(4);
 });
 
+test('a step is given up where it takes four times the usual, a trial where it takes half as long again', () => {
+  const governor = new ThreadGovernor({ widest: 2, known: { narrowMs: 40, wideMs: 30 }, retryMs: 100 });
+  expect(governor.giveUpAfter(1)).toBe(120);
+  expect(governor.giveUpAfter(4)).toBe(480);
+  expect(governor.observe({ width: 1, milliseconds: 121, now: 121 })).toBe(1);
+  expect(governor.giveUpAfter(1)).toBeUndefined();
+  feed(governor, [40, 40, 40], 1000);
+  expect(governor.threads).toBe(2);
+  expect(governor.giveUpAfter(1)).toBe(60);
+  expect(governor.observe({ width: 1, milliseconds: 61, now: 2000 })).toBe(1);
+});
+
+test('what takes a few milliseconds is given up after twenty, and what is not known never', () => {
+  expect(new ThreadGovernor({ widest: 2, known: { narrowMs: 4, wideMs: 3 } }).giveUpAfter(1)).toBe(20);
+  expect(new ThreadGovernor({ widest: 2 }).giveUpAfter(1)).toBeUndefined();
+  expect(new ThreadGovernor({ widest: 1, known }).giveUpAfter(1)).toBeUndefined();
+});
+
 test('with one thread there is nothing to choose', () => {
   expect(
     feed(new ThreadGovernor({ widest: 1 }), [...calm, 10_000]).threads.every((count) => count === 1),

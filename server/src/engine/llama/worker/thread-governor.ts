@@ -59,6 +59,8 @@ const longestTrial = 16;
 const gain = 0.95;
 /** A trial ends at once when a step takes this many times a narrow one. */
 const trialJump = 1.5;
+/** No step is given up before. */
+const leastLimitMs = 20;
 /** Good steps after which the next narrowing is the first again. */
 const lasting = 31;
 
@@ -92,12 +94,17 @@ export class ThreadGovernor {
     return this.#wide;
   }
 
-  /** Whether {@link TimedStep.hasRoom} is of use for the next step. */
-  get asksForRoom(): boolean {
-    return this.#mode.kind === 'narrow' && this.#wide > 1;
+  /**
+   * Milliseconds after which a step of this width is to be given up and made again with one thread: then a core that
+   * became busy costs no more than that. Undefined: it is to be let go to its end.
+   */
+  giveUpAfter(width: number): number | undefined {
+    if (this.#wide === 1 || this.#mode.kind === 'narrow') return undefined;
+    const limit = this.#mode.kind === 'trial' ? this.#trialLimit(width) : 2 * this.#slowMs(width);
+    return Number.isFinite(limit) ? Math.max(leastLimitMs, limit) : undefined;
   }
 
-  /** Takes the time of a step and gives the threads for the next. */
+  /** Takes the time of a step, one that was given up included, and gives the threads for the next. */
   observe(step: TimedStep): number {
     if (this.#wide === 1) return 1;
     switch (this.#mode.kind) {
@@ -136,7 +143,7 @@ export class ThreadGovernor {
   #observeTrial(mode: Extract<Mode, { kind: 'trial' }>, { width, milliseconds, now }: TimedStep): void {
     const narrow = this.#narrow.count(width) < enough ? undefined : this.#narrow.median(width);
     mode.steps += 1;
-    if (milliseconds > (narrow ?? this.#narrow.bound(width) ?? Infinity) * trialJump) {
+    if (milliseconds > this.#trialLimit(width)) {
       this.#goNarrow(now);
       return;
     }
@@ -153,9 +160,7 @@ export class ThreadGovernor {
   }
 
   #observeWide(mode: Extract<Mode, { kind: 'wide' }>, { width, milliseconds, now }: TimedStep): void {
-    // With n threads a step takes at least an nth of the time: one that takes n times the usual has lost all of it.
-    const usual = this.#usual.count(width) < enough ? this.#usual.bound(width) : this.#usual.median(width);
-    const slow = (usual ?? Infinity) * this.#wide;
+    const slow = this.#slowMs(width);
     const narrow = this.#narrow.median(width) ?? this.#narrow.bound(width);
     const isSlow = milliseconds > Math.min(slow, narrow ?? Infinity);
     mode.slow = isSlow ? mode.slow + 1 : 0;
@@ -170,6 +175,17 @@ export class ThreadGovernor {
     if (mode.good >= lasting) this.#retryMs = this.#firstRetryMs;
     // Busy from the first step on, it would take what it sees for usual.
     if (narrow === undefined && mode.good >= enough) this.#compare(now);
+  }
+
+  /** With n threads a step takes at least an nth of the time: one that takes n times the usual has lost all of it. */
+  #slowMs(width: number): number {
+    const usual = this.#usual.count(width) < enough ? this.#usual.bound(width) : this.#usual.median(width);
+    return (usual ?? Infinity) * this.#wide;
+  }
+
+  #trialLimit(width: number): number {
+    const known = this.#narrow.count(width) >= enough;
+    return ((known ? this.#narrow.median(width) : this.#narrow.bound(width)) ?? Infinity) * trialJump;
   }
 
   /** Times a few steps with one thread, and then with all. */
