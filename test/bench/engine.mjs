@@ -328,7 +328,7 @@ async function gapRow(place) {
     if (frame.type === 'token' && frame.id === 'stream') times.push({ at: performance.now(), during });
   });
   const over = client.next((frame) => frame.id === 'stream' && isEnd(frame));
-  client.send(greedy('stream', 'a stream that runs', 500));
+  client.send(greedy('stream', 'a stream that runs', 300));
   await delay(700);
   const first = client.next((frame) => frame.id === 'long' && (frame.type === 'token' || isEnd(frame)));
   during = true;

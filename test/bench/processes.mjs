@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 const hearth = fileURLToPath(new URL('../../server/bin/hearth.mjs', import.meta.url));
 
 /** Longest wait for anything, in milliseconds: a bench that hangs says so. */
-const patienceMs = 60_000;
+const patienceMs = 180_000;
 
 /** A directory for one bench: its runtime directory, its log and its home. */
 export class Place {

@@ -112,7 +112,7 @@ async function runOnce(
   };
   signal.addEventListener('abort', abort, { once: true });
   void worker.exited.then((exit) => {
-    fail(`Its self-test failed: ${classifyDeath(exit, false, findAssertion(worker.output)).text}.`);
+    fail(`Its self-test failed: ${classifyDeath(exit, { assertion: findAssertion(worker.output) }).text}.`);
   });
   worker.send({
     kind: 'load',

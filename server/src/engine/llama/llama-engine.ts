@@ -160,6 +160,8 @@ export class LlamaEngine implements Engine {
   readonly #stopping = new AbortController();
   #state: BackendState = { kind: 'starting' };
   #started = false;
+  /** Whether a worker has ever got ready with this model. */
+  #hasLoaded = false;
   #model: ModelInfo | undefined;
   #capabilities: EngineCapabilities = generatorCapabilities;
   #facts: GgufFacts | undefined;
@@ -594,6 +596,7 @@ export class LlamaEngine implements Engine {
     if (this.#stopping.signal.aborted) return;
     const { source } = this.#options;
     incarnation.readyAt = performance.now();
+    this.#hasLoaded = true;
     this.#capabilities = capabilitiesFor(info);
     this.#facts = facts;
     this.#model = {
@@ -627,7 +630,11 @@ export class LlamaEngine implements Engine {
     watch.setBusy(false);
     if (this.#current === incarnation) this.#current = undefined;
     const stopping = this.#stopping.signal.aborted;
-    const death = classifyDeath(exit, hung, findAssertion(worker.output));
+    const death = classifyDeath(exit, {
+      hung,
+      firstLoad: !this.#hasLoaded,
+      assertion: findAssertion(worker.output),
+    });
     const failure = stopping
       ? new EngineFailure('unavailable', 'The engine is being stopped.')
       : new EngineFailure(
@@ -645,6 +652,11 @@ export class LlamaEngine implements Engine {
     }
     if (fatal !== undefined) {
       this.#fail(fatal);
+      return;
+    }
+    if (death.kind === 'bad_model') {
+      const advice = 'The file may be damaged or made for a newer engine. Try another file.';
+      this.#fail(new HearthError('model_load_failed', `${capitalised(death.text)}. ${advice}`));
       return;
     }
     if (spent) {
@@ -784,6 +796,10 @@ const longestStepOf: Readonly<Record<StepGrammars, number>> = {
 /** A ready worker is watched while it has work. */
 function watchWork({ watch, pending }: Incarnation): void {
   watch.setBusy(pending.size > 0);
+}
+
+function capitalised(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 function wrongAnswer(): EngineFailure {

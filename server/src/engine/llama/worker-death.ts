@@ -4,9 +4,19 @@ export interface WorkerExit {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** Circumstances of a death that its exit does not tell. */
+export interface DeathCircumstances {
+  /** We killed it because it no longer answered. */
+  readonly hung?: boolean;
+  /** It was loading a model that no worker has loaded yet. */
+  readonly firstLoad?: boolean;
+  /** What llama.cpp said of a failed check, where it did. */
+  readonly assertion?: string | undefined;
+}
+
 /** Why a worker died, as far as can be known from outside. `text` is for people and holds no path and no content. */
 export interface WorkerDeath {
-  readonly kind: 'hung' | 'out_of_memory' | 'native_abort' | 'signal' | 'exit';
+  readonly kind: 'hung' | 'bad_model' | 'out_of_memory' | 'native_abort' | 'signal' | 'exit';
   readonly text: string;
 }
 
@@ -16,18 +26,18 @@ const windowsAborts: readonly (number | null)[] = [0xc000_0005, 0xc000_00fd, 0xc
 /** Node's code when V8 runs out of memory and its signal is lost. */
 const heapExhausted = 134;
 
-/**
- * Classifies a death that nobody asked for.
- *
- * @param hung Whether we killed it because it no longer answered.
- * @param assertion What llama.cpp said of a failed check, where it did.
- */
-export function classifyDeath(exit: WorkerExit, hung: boolean, assertion?: string): WorkerDeath {
+/** Classifies a death that nobody asked for. */
+export function classifyDeath(
+  exit: WorkerExit,
+  { hung = false, firstLoad = false, assertion }: DeathCircumstances = {},
+): WorkerDeath {
   if (hung) return { kind: 'hung', text: 'the engine no longer answered' };
   const because = assertion === undefined ? '' : `: ${assertion}`;
-  if (nativeAborts.includes(exit.signal)) {
-    return { kind: 'native_abort', text: `the engine crashed (${exit.signal ?? 'abort'})${because}` };
+  const abort = describeAbort(exit);
+  if (abort !== undefined && firstLoad) {
+    return { kind: 'bad_model', text: `the engine crashed while it loaded this model (${abort})${because}` };
   }
+  if (abort !== undefined) return { kind: 'native_abort', text: `the engine crashed (${abort})${because}` };
   if (exit.signal === 'SIGKILL') {
     return {
       kind: 'out_of_memory',
@@ -35,10 +45,14 @@ export function classifyDeath(exit: WorkerExit, hung: boolean, assertion?: strin
     };
   }
   if (exit.signal !== null) return { kind: 'signal', text: `the engine was ended by ${exit.signal}` };
-  if (exit.code === heapExhausted || (process.platform === 'win32' && windowsAborts.includes(exit.code))) {
-    return { kind: 'native_abort', text: `the engine crashed (code ${String(exit.code)})${because}` };
-  }
   return { kind: 'exit', text: `the engine ended by itself (code ${String(exit.code)})` };
+}
+
+/** Undefined: it was none. */
+function describeAbort({ code, signal }: WorkerExit): string | undefined {
+  if (nativeAborts.includes(signal)) return signal ?? 'abort';
+  const isAbort = code === heapExhausted || (process.platform === 'win32' && windowsAborts.includes(code));
+  return isAbort ? `code ${String(code)}` : undefined;
 }
 
 /**
