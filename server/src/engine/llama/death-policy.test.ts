@@ -63,11 +63,9 @@ process.on('disconnect', () => process.exit());
 
 test('a model at which the engine crashes is not loaded again: it is the model', async () => {
   const { engine: one, starts } = await play({ onLoad: 'process.abort();' });
-  expect(await reaches(one, 'failed', 'ready')).toMatchObject({
-    kind: 'failed',
-    code: 'model_load_failed',
-    reason: expect.stringMatching(/crashed while it loaded this model.*Try another file/),
-  });
+  const state = await reaches(one, 'failed', 'ready');
+  expect(state).toMatchObject({ kind: 'failed', code: 'model_load_failed' });
+  expect(JSON.stringify(state)).toMatch(/crashed while it loaded this model.*Try another file/);
   expect(await starts()).toBe(1);
 });
 
