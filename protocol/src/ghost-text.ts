@@ -33,6 +33,7 @@ export const ghostTextReasons = [
   'no_infill',
   'typing',
   'filtered',
+  'not_sure',
   'empty_answer',
 ] as const;
 

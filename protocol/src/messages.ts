@@ -72,6 +72,11 @@ export interface ModelInfo {
   readonly driver?: 'ffi' | 'addon';
   /** Why it is not the C interface; holds no path. */
   readonly driverReason?: string;
+  /**
+   * How sure the model must be of ghost text, as its file says: at index n the least mean log-probability of the tokens
+   * of an answer of n + 1 tokens; the last one holds for longer ones. Absent: it may say anything.
+   */
+  readonly confidence?: readonly number[];
   /** Threads that decode, as measured or configured. */
   readonly threads?: number;
   /**

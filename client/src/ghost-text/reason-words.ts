@@ -53,6 +53,10 @@ const words: Record<(typeof ghostTextReasons)[number], ReasonWords> = {
     short: 'nothing worth showing',
     long: 'The model answered, and nothing worth showing was left.',
   },
+  not_sure: {
+    short: 'not sure enough',
+    long: 'The model had an answer, but was less sure of it than what it says must be to be right more often than not.',
+  },
   empty_answer: { short: 'the model had nothing to say', long: 'The model ended at once, without any text.' },
 };
 

@@ -1,12 +1,13 @@
 import { toHearthError, type ErrorCode, type GenerateRequest } from '@hearth/protocol';
 import type { DaemonApi } from '../daemon-api.js';
+import type { Confidence, ScoredToken } from './confidence.js';
 import { plainLines, type Place } from './place.js';
 import type { Shape } from './shape.js';
 import { typedSince } from './typed-since.js';
 
 /** How a stream ended. */
 export type StreamEnd =
-  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'text'; readonly text: string; readonly tokens: readonly ScoredToken[] }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'failed'; readonly code: ErrorCode };
 
@@ -14,10 +15,14 @@ export type StreamEnd =
 export interface EngineStream {
   readonly place: Place;
   readonly shape: Shape;
+  /** What is asked of it: see {@link Confidence}. */
+  readonly confidence: Confidence | undefined;
   /** Whether it was begun before anybody asked. */
   readonly ahead: boolean;
   /** What has come so far. */
   readonly text: () => string;
+  /** The tokens of that, where the request asked how likely they were; else none. */
+  readonly tokens: () => readonly ScoredToken[];
   readonly isRunning: () => boolean;
   readonly ended: Promise<StreamEnd>;
   /** Whether what has come so far still goes with what stands at `place` now. */
@@ -32,6 +37,7 @@ export interface EngineStream {
 export interface EngineStreamOptions {
   readonly place: Place;
   readonly shape: Shape;
+  readonly confidence?: Confidence | undefined;
   /** Offset of the cursor in the document as the editor counts. */
   readonly offset: number;
   /** Text that the person has yet to type, or to accept, before `place` is reached. */
@@ -53,6 +59,7 @@ export function startStream(
   const { place, shape, graceMs } = options;
   const controller = new AbortController();
   let text = '';
+  const tokens: ScoredToken[] = [];
   let running = true;
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -74,12 +81,15 @@ export function startStream(
         route: 'inlineCompletion',
       };
       for await (const event of daemon.generate(request, caller, controller.signal)) {
-        if (event.kind === 'token') text += event.text;
+        if (event.kind === 'token') {
+          text += event.text;
+          tokens.push(...(event.logprobs ?? []));
+        }
         if (event.kind !== 'done') continue;
         if (event.stopReason === 'cancelled') return { kind: 'cancelled' };
         options.onUsage(unitsOf(request), event.usage.prompt_tokens);
         text = event.text;
-        return { kind: 'text', text };
+        return { kind: 'text', text, tokens };
       }
       return { kind: 'cancelled' };
     } catch (error) {
@@ -94,8 +104,10 @@ export function startStream(
   return {
     place,
     shape,
+    confidence: options.confidence,
     ahead,
     text: () => text,
+    tokens: () => tokens,
     isRunning: () => running && !controller.signal.aborted,
     ended: run(),
     fits: (now) => {

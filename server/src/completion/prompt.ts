@@ -45,6 +45,8 @@ export function promptFor(
     max_tokens: answerTokens(shape),
     ...(variant === 0 ? { temperature: 0 } : { temperature: 0.7, seed: variant }),
     stop,
+    // The token itself, without any in its place: how sure the model was of it.
+    ...(ability.model.confidence === undefined ? {} : { logprobs: 0 }),
     deadline_ms: deadlineMs,
   };
 }

@@ -519,3 +519,43 @@ describe('a document whose lines end with a carriage return and a line feed', ()
     expect(await next).toMatchObject({ texts: ['\n  three();'], outcome: { source: 'ahead' } });
   });
 });
+
+describe('a model that says how sure it must be', () => {
+  it('is asked how likely its tokens are, and shows what it is sure of', async () => {
+    daemon.model = { confidence: [-1] };
+    const typist = new Typist(session, 'const answer = ▌;\n');
+    expect(await shown(typist, '42')).toEqual(['42']);
+    expect(daemon.generations[0]?.request.logprobs).toBe(0);
+  });
+
+  it('keeps silent below that, for this reason, and says the same again without asking', async () => {
+    daemon.model = { confidence: [-1] };
+    daemon.logprob = -1.5;
+    const typist = new Typist(session, 'const answer = ▌;\n');
+    daemon.answer = () => '42';
+    const asked = typist.ask();
+    await pauseOver();
+    expect((await asked).outcome).toMatchObject({ kind: 'none', reason: 'not_sure' });
+    expect((await typist.ask()).outcome).toMatchObject({ kind: 'none', reason: 'not_sure' });
+    expect(daemon.generations).toHaveLength(1);
+  });
+
+  it('shows no line early that it is not sure of', async () => {
+    daemon.model = { confidence: [-1] };
+    daemon.logprob = -1.5;
+    const typist = new Typist(session, 'function f() {\n  ▌\n}\n');
+    const asked = typist.ask();
+    await pauseOver();
+    daemon.generations[0]?.give('one();\n  two();\n');
+    await vi.advanceTimersByTimeAsync(700);
+    daemon.generations[0]?.end();
+    expect((await asked).outcome).toMatchObject({ kind: 'none', reason: 'not_sure' });
+  });
+
+  it('is not asked where it says nothing', async () => {
+    const typist = new Typist(session, 'const answer = ▌;\n');
+    daemon.logprob = -50;
+    expect(await shown(typist, '42')).toEqual(['42']);
+    expect(daemon.generations[0]?.request.logprobs).toBeUndefined();
+  });
+});

@@ -7,6 +7,7 @@ import {
 } from '@hearth/protocol';
 import type { DaemonApi } from '../daemon-api.js';
 import { abilityOf, type Ability } from './ability.js';
+import { isSure, type Confidence, type ScoredToken } from './confidence.js';
 import { createDebounce } from './debounce.js';
 import { startStream, type EngineStream, type EngineStreamOptions } from './engine-stream.js';
 import { lineSoFar, placeAt, plainLines, restOfLine, typedAt, type Place } from './place.js';
@@ -136,8 +137,13 @@ export function createCompletionSession(
     return promptFor(ability, window, files, takesFiles, place.language, shape, variant);
   }
 
-  function streamOptions(place: Place, shape: Shape, offset: number): EngineStreamOptions {
-    return { place, shape, offset, graceMs, peer, onUsage: unitsPerToken.learn };
+  function streamOptions(
+    { model: { confidence } }: Ready,
+    place: Place,
+    shape: Shape,
+    offset: number,
+  ): EngineStreamOptions {
+    return { confidence, place, shape, offset, graceMs, peer, onUsage: unitsPerToken.learn };
   }
 
   function begin(ability: Ready, place: Place, shape: Shape, offset: number): EngineStream {
@@ -145,14 +151,14 @@ export function createCompletionSession(
     const stream = startStream(
       daemon,
       { ...request(ability, place, shape, 0), ...key },
-      streamOptions(place, shape, offset),
+      streamOptions(ability, place, shape, offset),
     );
     const since = now();
     streams.set(place.uri, stream);
     void stream.ended.then((end) => {
       if (end.kind !== 'text') return;
       debounce.answered(now() - since);
-      cache.put(place, settle(end.text, place, shape));
+      cache.put(place, settle(end, place, shape, ability.model.confidence));
     });
     return stream;
   }
@@ -214,13 +220,14 @@ export function createCompletionSession(
   ): Promise<readonly string[]> {
     const more = Array.from({ length: alternatives - 1 }, async (_unused, index) => {
       const asked = { ...request(ability, place, shape, index + 1), class: 'interactive' } as const;
-      const stream = startStream(daemon, asked, streamOptions(place, shape, 0));
+      const stream = startStream(daemon, asked, streamOptions(ability, place, shape, 0));
       variants.add(stream);
       signal.addEventListener('abort', stream.abort, { once: true });
       const end = await stream.ended;
       signal.removeEventListener('abort', stream.abort);
       variants.delete(stream);
-      const suggestion = end.kind === 'text' ? settle(end.text, place, shape) : undefined;
+      const suggestion =
+        end.kind === 'text' ? settle(end, place, shape, ability.model.confidence) : undefined;
       return suggestion?.kind === 'texts' ? suggestion.texts : [];
     });
     return [...new Set([...texts, ...(await Promise.all(more)).flat()])];
@@ -269,7 +276,8 @@ export function createCompletionSession(
   function linesSoFar(stream: EngineStream, place: Place): string | undefined {
     const text = stream.text();
     const whole = text.slice(0, Math.max(0, text.lastIndexOf('\n')));
-    const suggestion = settle(whole, stream.place, stream.shape);
+    const soFar = { text: whole, tokens: stream.tokens() };
+    const suggestion = settle(soFar, stream.place, stream.shape, stream.confidence);
     if (suggestion.kind === 'none' || !stream.isRunning()) return undefined;
     // Until the end of the stream puts the whole in its place.
     cache.put(stream.place, suggestion, stream.ahead);
@@ -316,12 +324,12 @@ export function createCompletionSession(
       const started = startStream(
         daemon,
         { ...request(ability, next, shape, 0), ...key },
-        { ...streamOptions(next, shape, cursor), awaited },
+        { ...streamOptions(ability, next, shape, cursor), awaited },
       );
       stream = started;
       streams.set(next.uri, started);
       void started.ended.then((end) => {
-        if (end.kind === 'text') cache.put(next, settle(end.text, next, shape), true);
+        if (end.kind === 'text') cache.put(next, settle(end, next, shape, ability.model.confidence), true);
       });
     };
     const arm = (): void => {
@@ -428,10 +436,16 @@ function placeOf(trigger: Trigger, { language, text }: Open): Place | GhostTextR
 }
 
 /** A raw completion as it is kept: ruled, or the reason why nothing is left. */
-function settle(text: string, place: Place, shape: Shape): Suggestion {
+function settle(
+  { text, tokens }: { readonly text: string; readonly tokens: readonly ScoredToken[] },
+  place: Place,
+  shape: Shape,
+  confidence: Confidence = [],
+): Suggestion {
   const ruled = applyRules(text, { place, shape });
   switch (ruled.kind) {
     case 'text':
+      if (!isSure(confidence, tokens, text, ruled.text)) return { kind: 'none', reason: 'not_sure' };
       return { kind: 'texts', texts: [ruled.text] };
     case 'empty':
       return { kind: 'none', reason: 'empty_answer' };

@@ -5,7 +5,11 @@ import { restAfter, typedSince, type Typed } from './typed-since.js';
 /** What came of asking at a place. `texts` are alternatives, the likeliest first. */
 export type Suggestion =
   | { readonly kind: 'texts'; readonly texts: readonly string[] }
-  | { readonly kind: 'none'; readonly reason: 'empty_answer' | 'filtered'; readonly rule?: GhostTextRule };
+  | {
+      readonly kind: 'none';
+      readonly reason: 'empty_answer' | 'filtered' | 'not_sure';
+      readonly rule?: GhostTextRule;
+    };
 
 /** What the cache has for a place. `typed` is what was typed since it was asked. */
 export interface Found {

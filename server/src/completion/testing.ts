@@ -18,6 +18,8 @@ export interface ScriptedGeneration {
 export interface ScriptedDaemon extends DaemonApi {
   readonly generations: ScriptedGeneration[];
   answer: ((request: GenerateRequest) => string) | undefined;
+  /** How likely each token was, for requests that ask it. */
+  logprob: number;
   model: Partial<ModelInfo> | 'none' | 'loading';
   admission: Health['admission'];
 }
@@ -27,6 +29,7 @@ export function scriptedDaemon(): ScriptedDaemon {
     events: new EventEmitter<DaemonEvents>(),
     generations: [],
     answer: undefined,
+    logprob: -0.5,
     model: {},
     admission: { activePermits: 4, permitsInUse: 0, queueDepth: 10, queued: 0 },
     health: () => healthOf(daemon),
@@ -81,7 +84,8 @@ async function* play(
       continue;
     }
     text += piece;
-    yield { kind: 'token', text: piece };
+    const scored = { token: 0, text: piece, logprob: daemon.logprob, alternatives: [] };
+    yield { kind: 'token', text: piece, ...(request.logprobs === undefined ? {} : { logprobs: [scored] }) };
   }
   const files = (request.files ?? []).reduce((sum, { content }) => sum + content.length, 0);
   const units = (request.prompt?.length ?? 0) + (request.suffix?.length ?? 0) + files;

@@ -62,6 +62,7 @@ test('a good file gives its facts', async () => {
     contextLength: 256,
     chatTemplate: true,
     infillTokens: true,
+    confidence: undefined,
     vocabularySize: 384,
     longestTokenBytes: 14,
     parameters: 110_912,
@@ -82,6 +83,15 @@ test('a good file gives its facts', async () => {
   });
   const bare = await check(makeTinyGguf({ chat: false, infill: false, contextLength: 512 }));
   expect(bare).toMatchObject({ chatTemplate: false, infillTokens: false, contextLength: 512 });
+});
+
+test('thresholds of confidence are read, and what are none are not taken', async () => {
+  const read = async (confidence: readonly number[]): Promise<unknown> =>
+    (await check(makeTinyGguf({ confidence }))) as unknown;
+  expect(await read([-0.5, -0.25])).toMatchObject({ confidence: [-0.5, -0.25] });
+  for (const wrong of [[], [0.5], [-Infinity], [Number.NaN], Array<number>(129).fill(-1)]) {
+    expect(await read(wrong)).toMatchObject({ confidence: undefined });
+  }
 });
 
 test('the embedded model passes', async () => {

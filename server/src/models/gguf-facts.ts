@@ -12,6 +12,11 @@ export interface GgufFacts {
   readonly chatTemplate: boolean;
   /** Whether the file names its fill-in-the-middle tokens. Some vocabularies have them without saying so. */
   readonly infillTokens: boolean;
+  /**
+   * How sure the model must be of ghost text (`hearth.confidence.mean_logprob`): see `ModelInfo.confidence`. Undefined
+   * where the file is silent, or says what is no such list.
+   */
+  readonly confidence: readonly number[] | undefined;
   readonly vocabularySize: number;
   /** Longest entry of the vocabulary in bytes: no token stands for more text. 0: no vocabulary. */
   readonly longestTokenBytes: number;
@@ -80,12 +85,17 @@ export function emptyFound(): Found {
 }
 
 const stringKeys: ReadonlySet<string> = new Set(['general.architecture', 'general.name', 'general.type']);
+/** A list of thresholds: what ghost text asks of a model that was measured for it. */
+const confidenceKey = 'hearth.confidence.mean_logprob';
+/** Most thresholds: no suggestion has more tokens. */
+const mostThresholds = 128;
 const generalNumbers: ReadonlySet<string> = new Set([
   'general.alignment',
   'general.file_type',
   'split.no',
   'split.count',
   'split.tensors.count',
+  confidenceKey,
 ]);
 /** Behind the name of the architecture. */
 const shapeNumbers: ReadonlySet<string> = new Set([
@@ -129,6 +139,7 @@ export function factsOf(found: Found, tensors: TensorFacts): Omit<GgufFacts, 've
       (found.keys.has('tokenizer.ggml.fim_pre_token_id') &&
         found.keys.has('tokenizer.ggml.fim_suf_token_id')) ||
       (found.keys.has('tokenizer.ggml.prefix_token_id') && found.keys.has('tokenizer.ggml.suffix_token_id')),
+    confidence: confidenceOf(found.lists.get(confidenceKey)),
     vocabularySize: found.vocabularySize,
     longestTokenBytes: found.longestTokenBytes,
     parameters: tensors.parameters,
@@ -145,6 +156,12 @@ function splitOf({ numbers }: Found, { count: ownTensors }: TensorFacts): Pick<G
   if (count < 2) return {};
   const [index, tensors] = [numbers.get('split.no') ?? 0, numbers.get('split.tensors.count') ?? 0];
   return { split: { index, count, tensors, ownTensors } };
+}
+
+/** Logarithms of probabilities are at most 0. */
+function confidenceOf(list: readonly number[] | undefined): readonly number[] | undefined {
+  if (list === undefined || list.length === 0 || list.length > mostThresholds) return undefined;
+  return list.every((least) => Number.isFinite(least) && least <= 0) ? list : undefined;
 }
 
 /** Source: llama.h, enum llama_pooling_type. */

@@ -296,6 +296,22 @@ describe('inputs', () => {
     expect(failure.message).toContain('fill-in-the-middle');
   });
 
+  test('a model file says in which order it fills in and how sure it must be', async () => {
+    const request = requestFor(
+      { kind: 'infill', prefix: 'let x = ', suffix: ';\n', files: [] },
+      { maxTokens: 8 },
+    );
+    const [usual, reversed] = await Promise.all([
+      startEngine(await tinyModel()),
+      startEngine(await tinyModel({ infillOrder: 'suffix-prefix-middle', confidence: [-0.5, -0.25] })),
+    ]);
+    expect([usual.model?.confidence, reversed.model?.confidence]).toEqual([undefined, [-0.5, -0.25]]);
+    const one = await collect(usual.generate(request, never));
+    const other = await collect(reversed.generate(request, never));
+    expect(other.usage.prompt_tokens).toBe(one.usage.prompt_tokens);
+    expect(other.text).not.toBe(one.text);
+  });
+
   test('a long document is cut to fit an infill and leaves room for the answer', async () => {
     const engine = await startEngine(await tinyModel({ contextLength: 256 }));
     const long = 'some words of a long file\n'.repeat(2000);

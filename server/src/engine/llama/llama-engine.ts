@@ -612,6 +612,8 @@ export class LlamaEngine implements Engine {
       threads: info.threads,
       threadsFrom: info.choiceFrom ?? (source.threads === undefined ? 'fixed' : 'configured'),
       accelerator: describeDevice(incarnation, info),
+      // The other driver cannot say how likely its tokens are.
+      ...(facts.confidence === undefined || info.driver !== 'ffi' ? {} : { confidence: facts.confidence }),
       ...(source.caution === undefined ? {} : { caution: source.caution }),
     };
     watchWork(incarnation);

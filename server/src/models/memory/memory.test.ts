@@ -19,6 +19,7 @@ const coder: GgufFacts = {
   contextLength: 32_768,
   chatTemplate: true,
   infillTokens: true,
+  confidence: undefined,
   vocabularySize: 151_936,
   longestTokenBytes: 128,
   parameters: 1_543_714_304,

@@ -10,7 +10,7 @@ export type Value =
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'string'; readonly value: string }
   | { readonly type: 'strings'; readonly value: readonly string[] }
-  | { readonly type: 'int32s'; readonly value: readonly number[] };
+  | { readonly type: 'int32s' | 'float32s'; readonly value: readonly number[] };
 
 export const uint32 = (value: number): Value => ({ type: 'uint32', value });
 export const string = (value: string): Value => ({ type: 'string', value });
@@ -72,11 +72,10 @@ function encodeValue(value: Value): Buffer {
       return Buffer.concat([u32(5), u32(value.value)]);
     case 'uint32':
       return Buffer.concat([u32(4), u32(value.value)]);
-    case 'float32': {
-      const bytes = Buffer.alloc(4);
-      bytes.writeFloatLE(value.value);
-      return Buffer.concat([u32(6), bytes]);
-    }
+    case 'float32':
+      return Buffer.concat([u32(6), f32(value.value)]);
+    case 'float32s':
+      return Buffer.concat([u32(9), u32(6), u64(value.value.length), ...value.value.map(f32)]);
     case 'bool':
       return Buffer.concat([u32(7), Buffer.from([value.value ? 1 : 0])]);
     case 'string':
@@ -91,6 +90,12 @@ function encodeValue(value: Value): Buffer {
 function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+function f32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
   return bytes;
 }
 

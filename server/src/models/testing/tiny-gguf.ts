@@ -17,6 +17,10 @@ export interface TinyGgufOptions {
   readonly infill?: boolean;
   /** Whether one of those marks the middle. Default: true. */
   readonly infillMiddle?: boolean;
+  /** The order that it says it fills in best: see `infillOrderKey`. Default: nothing is said of it. */
+  readonly infillOrder?: string;
+  /** How sure it says it must be: see `ModelInfo.confidence`. Default: nothing is said of it. */
+  readonly confidence?: readonly number[];
   /** Has a ChatML template. Default: true. */
   readonly chat?: boolean;
   /** Whether it writes printable ASCII only; otherwise any byte comes, valid UTF-8 or not. Default: true. */
@@ -139,6 +143,9 @@ function metadata(vocabulary: Vocabulary, options: TinyGgufOptions): ReadonlyMap
     if (options.infillMiddle ?? true)
       entries.set('tokenizer.ggml.fim_mid_token_id', uint32(id('<|fim_middle|>')));
   }
+  if (options.infillOrder !== undefined) entries.set('hearth.infill_order', string(options.infillOrder));
+  if (options.confidence !== undefined)
+    entries.set('hearth.confidence.mean_logprob', { type: 'float32s', value: options.confidence });
   if (options.pooling !== undefined) entries.set('llama.pooling_type', uint32(options.pooling));
   if (options.chat ?? true) entries.set('tokenizer.chat_template', string(chatTemplate));
   return entries;

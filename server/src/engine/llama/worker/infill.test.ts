@@ -11,6 +11,11 @@ test('with a middle token the order is prefix, suffix, middle', () => {
   expect(arrangeInfill(parts, tokens)).toEqual([90, 91, 1, 2, 92, 3, 93]);
 });
 
+test('a model that says so gets the suffix first, and goes on behind the prefix', () => {
+  const tokens = { begin: undefined, prefix: 91, suffix: 92, middle: 93, first: 'suffix' } as const;
+  expect(arrangeInfill(parts, tokens)).toEqual([91, 92, 3, 93, 1, 2]);
+});
+
 test('without one the suffix comes first', () => {
   const tokens = { begin: undefined, prefix: 91, suffix: 92, middle: undefined };
   expect(arrangeInfill(parts, tokens)).toEqual([92, 3, 91, 1, 2]);

@@ -4,7 +4,14 @@ export interface InfillTokens {
   readonly suffix: number;
   readonly middle: number | undefined;
   readonly begin: number | undefined;
+  /** Which side comes first where there is a middle token. @default 'prefix' */
+  readonly first?: 'prefix' | 'suffix' | undefined;
 }
+
+/** Key of a model file, a text: in which order the model fills in best, where it was measured to. */
+export const infillOrderKey = 'hearth.infill_order';
+/** Value of {@link infillOrderKey}: the answer goes on where the prefix ends, behind the middle token. */
+export const suffixFirst = 'suffix-prefix-middle';
 
 /** A file of the repository, in tokens. */
 export interface InfillFileTokens {
@@ -49,13 +56,18 @@ export function fitInfill(parts: InfillParts, contextSize: number, maxTokens: nu
 }
 
 /**
- * The prompt. With a token for the middle the order is prefix, suffix, middle. Without one the model continues
- * where the prompt ends, so the suffix comes first.
+ * The prompt. With a token for the middle the order is prefix, suffix, middle; a model that says so gets prefix and
+ * suffix token first, then suffix, middle token and prefix (the order "SPM" of Bavarian et al., "Efficient Training of
+ * Language Models to Fill in the Middle", 2022). Without a middle token the model continues where the prompt ends, so
+ * that the suffix comes first too.
  */
 export function arrangeInfill(parts: InfillParts, tokens: InfillTokens): readonly number[] {
   const begin = tokens.begin === undefined ? [] : [tokens.begin];
   if (tokens.middle === undefined) {
     return [...begin, tokens.suffix, ...parts.suffix, tokens.prefix, ...parts.prefix];
+  }
+  if (tokens.first === 'suffix') {
+    return [...begin, tokens.prefix, tokens.suffix, ...parts.suffix, tokens.middle, ...parts.prefix];
   }
   return [...begin, tokens.prefix, ...parts.prefix, tokens.suffix, ...parts.suffix, tokens.middle];
 }

@@ -217,6 +217,17 @@ describe('filling in', () => {
     expect(text.split('p').length - 1 + (text.split('s').length - 1)).toBeGreaterThan(200);
   });
 
+  test('the suffix comes first where the model file says that it fills in best so', () => {
+    const order = (infillOrder: string): ToyOptions => ({
+      ...coder,
+      metadata: { 'hearth.infill_order': infillOrder },
+    });
+    const fillInOrder = (infillOrder: string): string =>
+      fill({ prompt: 'before', suffix: 'after' }, order(infillOrder));
+    expect(fillInOrder('suffix-prefix-middle')).toBe('{<fim_prefix>}{<fim_suffix>}after{<fim_middle>}before');
+    expect(fillInOrder('anything else')).toBe('{<fim_prefix>}before{<fim_suffix>}after{<fim_middle>}');
+  });
+
   test('a model without tokens for it refuses with the reason', () => {
     expect(() => fill({ prompt: 'x', suffix: 'y' }, {})).toThrow(/no fill-in-the-middle tokens/u);
     const { fileSeparator: _, ...infill } = { ...coder.infill };

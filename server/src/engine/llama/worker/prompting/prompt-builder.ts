@@ -6,7 +6,14 @@ import type { AnswerPlan } from './answer/answer-plan.js';
 import { formatGrammar } from './answer/constrain.js';
 import { ChatPrompter } from './chat-prompt.js';
 import { ControlTexts, splitAtControls, textsIn } from './control-marks.js';
-import { arrangeFiles, arrangeInfill, fitInfill, roomForFiles } from '../infill.js';
+import {
+  arrangeFiles,
+  arrangeInfill,
+  fitInfill,
+  infillOrderKey,
+  roomForFiles,
+  suffixFirst,
+} from '../infill.js';
 import type { InfillFileTokens } from '../infill.js';
 import { TemplateError } from './jinja.js';
 import { tokenizeInside } from './vocabulary.js';
@@ -126,6 +133,7 @@ export class PromptBuilder {
       suffix: infill.suffix,
       middle: infill.middle,
       begin: undefined,
+      first: this.#vocabulary.metadata(infillOrderKey) === suffixFirst ? 'suffix' : 'prefix',
     });
     return { tokens: [...this.#begin(), ...others, ...arranged] };
   }

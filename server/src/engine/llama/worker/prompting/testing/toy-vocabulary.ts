@@ -6,6 +6,8 @@ export interface ToyOptions {
   readonly end?: string;
   readonly addBegin?: boolean;
   readonly template?: string;
+  /** What the model file says beside that, by its full key. */
+  readonly metadata?: Readonly<Record<string, string>>;
   readonly infill?: Partial<Record<keyof InfillVocabulary, string>>;
   /** Puts a blank before each text, as SentencePiece does. */
   readonly blank?: boolean;
@@ -37,7 +39,7 @@ export function toyVocabulary(options: ToyOptions = {}): Vocabulary {
       },
     },
     controlTokens,
-    metadata: (key) => (key === 'tokenizer.chat_template' ? template : undefined),
+    metadata: (key) => (key === 'tokenizer.chat_template' ? template : options.metadata?.[key]),
     tokenize: (text, marks) => {
       if (marks === 'text') return characters(text);
       const tokens: number[] = [];
