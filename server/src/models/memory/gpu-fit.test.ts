@@ -16,6 +16,7 @@ const coder: GgufFacts = {
   contextLength: 32_768,
   chatTemplate: true,
   infillTokens: true,
+  confidence: undefined,
   vocabularySize: 152_064,
   longestTokenBytes: 128,
   parameters: 7_615_616_512,
