@@ -56,6 +56,11 @@ const layers = [
     from: ['protocol/node'],
     message: 'protocol/src runs anywhere; what needs Node is in protocol/node.',
   },
+  {
+    target: ['server/src'],
+    from: ['server/pilot'],
+    message: 'The pipeline that makes the pilot is no part of the product.',
+  },
   { target: ['server'], from: ['client'], message: 'Server and client meet in protocol/ only.' },
   { target: ['client'], from: ['server'], message: 'Client and server meet in protocol/ only.' },
   {
@@ -268,6 +273,8 @@ export default defineConfig(
   // One namespace per JSON-RPC message: its literal method name beside its types.
   { files: ['protocol/src/messages*.ts'], rules: { '@typescript-eslint/no-namespace': 'off' } },
   { files: ['server/src/engine/llama/**/*.ts'], rules: reservedRules(['engine', 'native']) },
+  // It measures the model with what the product runs it with.
+  { files: ['server/pilot/**/*.ts'], rules: reservedRules(['engine']) },
   { files: ['server/src/connections/**/*.ts'], rules: reservedRules(['native']) },
   {
     files: ['server/src/{models/pull,engine/remote,upstream,events/post}/**/*.ts'],

@@ -22,7 +22,7 @@ export default defineConfig({
           setupFiles,
           include: [
             'protocol/{src,node}/**/*.test.ts',
-            'server/src/**/*.test.ts',
+            'server/{src,pilot}/**/*.test.ts',
             'client/src/**/*.test.ts',
             'client/dev/**/*.test.ts',
             'test/{lint,support}/**/*.test.ts',

@@ -48,6 +48,7 @@ describe('given a file in one layer, when it imports from a layer it may not kno
     ['protocol/node/planted.ts', 'server/src/daemon-api.ts', 'lowest layer'],
     ['protocol/src/planted.ts', 'protocol/node/index.ts', 'runs anywhere'],
     ['server/src/planted.ts', 'client/src', 'meet in protocol/'],
+    ['server/src/planted.ts', 'server/pilot', 'no part of the product'],
     ['client/src/planted.ts', 'server/src/daemon-api.ts', 'meet in protocol/'],
     ...parts.flatMap((part) => [
       [`server/src/${part}/planted.ts`, 'server/src/endpoints', 'not back'],
