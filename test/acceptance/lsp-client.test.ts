@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { codeMirror, pipeTransport } from '../support/code-mirror.js';
 import { type HearthProcess, hearthScope } from '../support/daemon.js';
 
@@ -7,6 +8,12 @@ import { type HearthProcess, hearthScope } from '../support/daemon.js';
 const hearth = hearthScope('test');
 const uri = 'file:///project/add.ts';
 const known = 'export function add(first: number, second: number): number {\n  return first + second;\n}\n';
+
+/** The part of a message from the server that is looked at. */
+const messageSchema = z.object({
+  method: z.string().optional(),
+  params: z.object({ message: z.string().optional() }).optional(),
+});
 
 interface Item {
   readonly insertText: string;
@@ -102,6 +109,80 @@ describe('an LSP client that is not ours', () => {
     for (const answer of await Promise.all(answers)) expect(answer).toEqual([]);
     expect(said).toContain('No ghost text: inside_character.');
     expect(said.some((message) => message.includes('inside_word'))).toBe(true);
+    client.disconnect();
+  });
+
+  test('keeps on with documents of any kind: 50 MB, zero bytes, line ends of all kinds', async () => {
+    const process = lsp();
+    await ready(process);
+    const transport = pipeTransport(process.child);
+    const methods: unknown[] = [];
+    const said: string[] = [];
+    transport.subscribe((text) => {
+      const message = messageSchema.parse(JSON.parse(text));
+      methods.push(message.method);
+      if (message.params?.message !== undefined) said.push(message.params.message);
+    });
+    const { client, documents } = await codeMirror(transport, inline);
+    const ask = (name: string, line: number, character: number): Promise<readonly Item[]> => {
+      client.sync();
+      const place = { ...at(line, character), textDocument: { uri: `file:///project/${name}` } };
+      return client.request<object, readonly Item[]>('textDocument/inlineCompletion', place);
+    };
+    documents.open('file:///project/huge.ts', 'typescript', `// ${'x'.repeat(96)}\n`.repeat(500_000));
+    documents.open('file:///project/binary.ts', 'typescript', 'PK\0\u0003\0');
+    documents.open(uri, 'typescript', known.replace('return first + second;', ''));
+    expect(await ask('huge.ts', 500_000, 0)).toEqual([]);
+    for (let key = 0; key < 20; key += 1) documents.edit('file:///project/huge.ts', 0, 0, 'a');
+    expect(await ask('huge.ts', 0, 20)).toEqual([]);
+    expect(await ask('binary.ts', 0, 3)).toEqual([]);
+    expect(await ask('add.ts', 1, 2)).toMatchObject([{ insertText: 'return first + second;' }]);
+    expect(said).toContain('No ghost text: document_too_large.');
+    expect(said).toContain('No ghost text: binary_document.');
+    // CodeMirror counts line ends as one, so that these go as they are.
+    client.notification('textDocument/didOpen', {
+      textDocument: {
+        uri: 'file:///project/ends.ts',
+        languageId: 'typescript',
+        version: 1,
+        text: `// one\r// two\r\n// three\n${known.replace('  return first + second;\n', '\r\n  ').replace('\n}', '\r\n}')}`,
+      },
+    });
+    const lines = await ask('ends.ts', 4, 0);
+    expect(lines).toMatchObject([{ insertText: '  return first + second;' }]);
+    // Nothing comes that a client of the protocol does not know.
+    expect(methods.filter((method) => typeof method === 'string' && !/^(window|\$)\//.test(method))).toEqual(
+      [],
+    );
+    client.disconnect();
+  });
+
+  test('may close, rename and reopen in another language while it waits, and undo in a storm', async () => {
+    const process = lsp();
+    await ready(process);
+    const { client, documents } = await codeMirror(pipeTransport(process.child), inline);
+    const ask = (name: string): Promise<readonly Item[]> => {
+      client.sync();
+      const place = { ...at(1, 2), textDocument: { uri: `file:///project/${name}` } };
+      return client.request<object, readonly Item[]>('textDocument/inlineCompletion', place);
+    };
+    const begun = known.replace('return first + second;', '');
+    documents.open('file:///project/old.ts', 'typescript', begun);
+    const closed = ask('old.ts');
+    client.didClose('file:///project/old.ts');
+    expect(await closed).toEqual([]);
+    documents.open('file:///project/new.js', 'javascript', begun);
+    const answers: Promise<readonly Item[]>[] = [];
+    const cursor = begun.indexOf('{\n') + 4;
+    for (let round = 0; round < 60; round += 1) {
+      if (round % 2 === 0) documents.edit('file:///project/new.js', cursor, cursor, 'while');
+      else documents.edit('file:///project/new.js', cursor, cursor + 5, '');
+      answers.push(ask('new.js'));
+    }
+    expect((await Promise.all(answers)).length).toBe(60);
+    expect(await ask('new.js')).toMatchObject([{ insertText: 'return first + second;' }]);
+    // All but a few of the storm were given up before they came to the engine.
+    expect(asked(process)).toBeLessThan(20);
     client.disconnect();
   });
 

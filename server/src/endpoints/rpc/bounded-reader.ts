@@ -4,6 +4,7 @@ import { HearthError, parseJsonObject, type JsonObject } from '@hearth/protocol'
 import type { DataCallback, Disposable, Message } from 'vscode-jsonrpc';
 import { AbstractMessageReader } from 'vscode-jsonrpc/node';
 import type { Intake } from './intake.js';
+import { mostPassedOver, passOver, type PassedOver } from './passed-over.js';
 
 /**
  * Most bytes of a message: 16 MiB, a quarter of what an NDJSON line may have. Editors send documents whole only once
@@ -26,21 +27,31 @@ export type BadBody = 'not_json' | 'not_served';
  * full, the input is paused.
  *
  * A frame that breaks a bound of length is refused before its body is held, and ends the connection, since nothing
- * after it can be trusted. Any other body that cannot be used is reported to `onBadBody` and skipped: its length was
+ * after it can be trusted; but what an editor tells of a document is read past, and the document is known as too long.
+ * Any other body that cannot be used is reported to `onBadBody` and skipped: its length was
  * right, so the next frame can still be read.
  */
 export class BoundedMessageReader extends AbstractMessageReader {
   readonly #input: Readable;
   readonly #intake: Intake;
   readonly #onBadBody: (why: BadBody) => void;
+  readonly #onPassedOver: (uri: string) => void;
   #deliver: DataCallback | undefined;
   #stopListening: (() => void) | undefined;
   #closed = false;
   #header: Buffer = Buffer.alloc(0);
   #body: Body | undefined;
+  #passing: PassedOver | undefined;
 
-  constructor(input: Readable, intake: Intake, onBadBody: (why: BadBody) => void) {
+  /** @param onPassedOver hears of a document whose notice was too long to be held */
+  constructor(
+    input: Readable,
+    intake: Intake,
+    onBadBody: (why: BadBody) => void,
+    onPassedOver: (uri: string) => void,
+  ) {
     super();
+    this.#onPassedOver = onPassedOver;
     this.#input = input;
     this.#intake = intake;
     this.#onBadBody = onBadBody;
@@ -76,7 +87,8 @@ export class BoundedMessageReader extends AbstractMessageReader {
         this.#intake.onceRoom(() => this.#input.resume());
         return;
       }
-      rest = this.#body === undefined ? this.#takeHeader(rest) : this.#takeBody(this.#body, rest);
+      if (this.#passing !== undefined) rest = this.#passOver(this.#passing, rest);
+      else rest = this.#body === undefined ? this.#takeHeader(rest) : this.#takeBody(this.#body, rest);
     }
   }
 
@@ -96,12 +108,31 @@ export class BoundedMessageReader extends AbstractMessageReader {
     if (length === undefined) {
       return this.#refuse('invalid_request', 'A message header had no usable Content-Length.');
     }
+    if (length > messageBytes && length <= mostPassedOver) {
+      this.#passing = passOver(length);
+      return chunk.subarray(end + headerEnd.length - known);
+    }
     if (length > messageBytes) {
-      return this.#refuse('frame_too_large', `A message may have at most ${String(messageBytes)} bytes.`);
+      return this.#refuseLong();
     }
     this.#body = new Body(length);
     if (length === 0) this.#finish(this.#body);
     return chunk.subarray(end + headerEnd.length - known);
+  }
+
+  #passOver(passing: PassedOver, chunk: Buffer): Buffer {
+    const rest = passing.take(chunk);
+    const uri = passing.missing() === 0 ? passing.uri() : undefined;
+    if (passing.kind() === 'other' || (passing.missing() === 0 && uri === undefined))
+      return this.#refuseLong();
+    if (uri === undefined) return rest;
+    this.#passing = undefined;
+    this.#onPassedOver(uri);
+    return rest;
+  }
+
+  #refuseLong(): Buffer {
+    return this.#refuse('frame_too_large', `A message may have at most ${String(messageBytes)} bytes.`);
   }
 
   #takeBody(body: Body, chunk: Buffer): Buffer {
@@ -138,6 +169,7 @@ export class BoundedMessageReader extends AbstractMessageReader {
   #forget(): void {
     this.#header = Buffer.alloc(0);
     this.#body = undefined;
+    this.#passing = undefined;
   }
 }
 

@@ -40,6 +40,8 @@ export interface Documents {
   readonly opened: (params: DidOpenTextDocumentParams) => void;
   readonly changed: (params: DidChangeTextDocumentParams) => void;
   readonly closed: (params: DidCloseTextDocumentParams) => void;
+  /** Takes a document for too long, of which no more is known than its name. */
+  readonly tooLarge: (uri: string) => void;
 }
 
 /** Bounds of {@link createDocuments}. */
@@ -118,5 +120,8 @@ export function createDocuments(
       keep(uri, document, length);
     },
     closed: ({ textDocument: { uri } }) => forget(uri),
+    tooLarge: (uri) => {
+      bound(uri, Infinity);
+    },
   };
 }

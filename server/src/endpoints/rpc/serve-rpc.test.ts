@@ -465,7 +465,8 @@ describe('the rest', () => {
   });
 
   it.each([
-    ['a body over 16 MiB', 'Content-Length: 16777217\r\n\r\n'],
+    ['a body over 16 MiB', `Content-Length: 16777217\r\n\r\n{"jsonrpc":"2.0","id":1,${' '.repeat(5000)}`],
+    ['a body over 1 GiB', 'Content-Length: 1073741825\r\n\r\n'],
     ['a header without end', 'x'.repeat(9000)],
     ['a header without a length', 'Content-Type: text\r\n\r\n'],
     ['a length that is no number', 'Content-Length: 0x10\r\n\r\n'],

@@ -109,11 +109,12 @@ export function serveRpc(
     writeTimeoutMs: options.writeTimeoutMs,
     onAnswered: (id) => intake.release(id),
   });
-  const reader = new BoundedMessageReader(input, intake, (why) => {
+  const onBadBody = (why: BadBody): void => {
     const response: ResponseMessage = { jsonrpc: '2.0', id: null, error: badBodies[why].toJson() };
     intake.hold(response);
     void ignoreFailure(writer.write(response)).then(() => intake.release(response));
-  });
+  };
+  const reader = new BoundedMessageReader(input, intake, onBadBody, (uri) => documents.tooLarge(uri));
   const connection = createMessageConnection(reader, writer, undefined, {
     messageStrategy: {
       handleMessage: (message, next) => {
