@@ -19,7 +19,8 @@ const rpc = require('vscode-jsonrpc/node');
  * at a fixed time a token; the embedded model then gives the time that is added to a real engine's own.
  *
  * The person who types takes a suggestion, or the first lines of it, when it says what was going to be typed, for 12
- * characters or more, and has been there for 200 ms. traces/make-typing-trace.mjs says where the keystrokes come from.
+ * characters or more, and has been there for 200 ms. What is typed are real edits, the keystrokes and the mistakes in
+ * them are those of a model of typing: see traces/make-typing-trace.mjs.
  */
 
 /** Characters that a suggestion must save, and how long it must have been there to be noticed, in milliseconds. */
@@ -28,7 +29,7 @@ const noticedMs = 200;
 const naivePauseMs = 75;
 const naiveTokens = 128;
 
-/** @typedef {{ name: string, before: string, after: string, known: string, keys: [string, number][] }} Trace */
+/** @typedef {{ name: string, change: string, before: string, after: string, known: string, keys: [string, number][] }} Trace */
 /** @typedef {{ texts: string[], source: string, ms: number, at: number }} Answer */
 /** @typedef {import('vscode-jsonrpc').MessageConnection} Connection */
 
@@ -46,6 +47,8 @@ class Tally {
   tokens = 0;
   /** Requests, and their tokens, that ended without anybody having use for them. */
   cancelled = 0;
+  /** Suggestions by how they were reached. @type {Map<string, number>} */
+  sources = new Map();
 }
 
 /** Counts what the engine does, from the daemon's activity log. */
@@ -103,22 +106,18 @@ class Document {
   static #count = 0;
 
   /** @param {Connection} connection @param {Trace} trace */
-  constructor(connection, { name, before, after }) {
+  constructor(connection, { name, before, after: afterCursor }) {
     this.connection = connection;
     this.before = before;
-    this.after = after;
+    this.after = afterCursor;
     this.version = 1;
+    this.position = after({ line: 0, character: 0 }, before);
     Document.#count += 1;
     this.uri = `file:///bench/${Document.#count}/${name}`;
     const languageId = name.endsWith('.py') ? 'python' : 'typescript';
     this.sent = connection.sendNotification('textDocument/didOpen', {
-      textDocument: { uri: this.uri, languageId, version: 1, text: before + after },
+      textDocument: { uri: this.uri, languageId, version: 1, text: before + afterCursor },
     });
-  }
-
-  get position() {
-    const lines = this.before.split('\n');
-    return { line: lines.length - 1, character: lines.at(-1)?.length ?? 0 };
   }
 
   /** @param {string} text `\b` takes one character back */
@@ -127,12 +126,20 @@ class Document {
     const back = text === '\b';
     const start = back ? { line: end.line, character: end.character - 1 } : end;
     this.before = back ? this.before.slice(0, -1) : this.before + text;
+    this.position = back ? start : after(end, text);
     this.version += 1;
     this.sent = this.connection.sendNotification('textDocument/didChange', {
       textDocument: { uri: this.uri, version: this.version },
       contentChanges: [{ range: { start, end }, text: back ? '' : text }],
     });
   }
+}
+
+/** Where one is after writing `text`. @param {{ line: number, character: number }} position @param {string} text */
+function after({ line, character }, text) {
+  const lines = text.split('\n');
+  const last = lines.at(-1)?.length ?? 0;
+  return { line: line + lines.length - 1, character: lines.length === 1 ? character + last : last };
 }
 
 /**
@@ -204,20 +211,21 @@ async function replay(connection, trace, ask, tally) {
   /** @type {Promise<void>[]} */
   const all = [];
   let next = performance.now();
+  const states = textsOf(trace);
+  const meant = states.at(-1) ?? '';
   for (let index = 0; index < trace.keys.length;) {
     const [key, gapMs] = trace.keys[index] ?? ['', 0];
     next = Math.max(next + gapMs, performance.now());
     await delay(next - performance.now());
-    const meant = trace.keys.slice(index);
-    const rest = meant.some(([one]) => one === '\b')
-      ? untilMistake(meant)
-      : meant.map(([one]) => one).join('');
+    const typed = states[index] ?? '';
+    const rest = meant.startsWith(typed) ? meant.slice(typed.length) : '';
     const left = shown === undefined ? '' : takeable(remaining(shown, document.before), rest);
     if (shown !== undefined && left.length >= worthTaking && performance.now() - shown.at >= noticedMs) {
       document.type(left);
       tally.taken += 1;
       tally.saved += left.length;
-      index += left.length;
+      // The mistakes that would have been made on the way are not made.
+      index = states.indexOf(typed + left, index);
       shown = undefined;
     } else {
       document.type(key);
@@ -245,13 +253,15 @@ function takeable(/** @type {string} */ left, /** @type {string} */ rest) {
   return text;
 }
 
-/** What is typed up to the next mistake. @param {[string, number][]} keys */
-function untilMistake(keys) {
-  const mistake = keys.findIndex(([key]) => key === '\b');
-  return keys
-    .slice(0, Math.max(0, mistake - 1))
-    .map(([key]) => key)
-    .join('');
+/** What has been written before each key of a trace, and after its last. @param {Trace} trace */
+function textsOf({ keys }) {
+  const texts = [''];
+  let text = '';
+  for (const [key] of keys) {
+    text = key === '\b' ? text.slice(0, -1) : text + key;
+    texts.push(text);
+  }
+  return texts;
 }
 
 /** @param {string[]} args */
@@ -261,13 +271,10 @@ export async function ghostText(args) {
   /** @type {Trace[]} */
   const traces = JSON.parse(readFileSync(new URL('traces/typing.json', import.meta.url), 'utf8'));
   // `--only budgets` leaves the typing out.
-  const chosen =
-    value('--only') === 'budgets'
-      ? []
-      : args.includes('--full')
-        ? traces
-        : [traces[0], traces[3]].filter((one) => one !== undefined);
+  const chosen = value('--only') === 'budgets' ? [] : args.includes('--full') ? traces : traces.slice(0, 2);
   const tokenMs = Number(value('--token-ms') ?? 15);
+  /** @type {Record<string, { times: number[], requests: number }>} */
+  const along = {};
   const clients = { naive: new Tally(), hearth: new Tally() };
   const print = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
 
@@ -293,7 +300,9 @@ export async function ghostText(args) {
         await replay(connection, trace, name === 'hearth' ? hearth : naive, tally);
         await delay(100);
         for (const { kind, source, ms } of told) {
-          if (kind === 'shown' && source !== 'engine' && source !== 'stream') tally.cached.push(ms);
+          if (kind !== 'shown' || source === undefined) continue;
+          tally.sources.set(source, (tally.sources.get(source) ?? 0) + 1);
+          if (source !== 'engine' && source !== 'stream') tally.cached.push(ms);
         }
         peer.close();
         const { requests, tokens, cancelled } = await count.take();
@@ -302,26 +311,98 @@ export async function ghostText(args) {
         tally.cancelled += cancelled;
       }
     }
+    for (const [name, length] of /** @type {const} */ ([
+      ['short', 0],
+      ['long', 1_000_000],
+    ])) {
+      const measured = await alongShown(place.rpc, traces[2], length, count);
+      along[name] = measured;
+    }
     watcher.close();
   });
 
   const lines = chosen.length === 0 ? [] : compared(clients);
   if (chosen.length > 0) {
-    print(`typing, ${chosen.length} documents, ${tokenMs} ms a token, naive and hearth in turns\n`);
+    const keys = chosen.flatMap((trace) => trace.keys);
+    print(
+      `${chosen.length} real edits of this repository's history, typed by a model of a typist with a fixed seed (nobody was`,
+    );
+    print(
+      `recorded): ${keys.length} keys, ${keys.filter(([key]) => key === '\b').length} of them backspace. ${tokenMs} ms a token; naive and hearth in turns.\n`,
+    );
     print(row('', 'naive', 'hearth', 'ratio'));
   }
   for (const [name, one, other] of lines)
     print(row(name, show(one), show(other), one === 0 ? '' : show(other / one)));
+  if (chosen.length > 0) {
+    print('\nhow hearth came to its suggestions');
+    for (const [source, words] of Object.entries(sourceWords))
+      print(row(words, '', show(clients.hearth.sources.get(source) ?? 0)));
+  }
   const overhead = await addedToEngine();
   print('\nbudgets');
   const budgets = [
-    budget('answered without the engine', clients.hearth.cached, 5),
+    ...(chosen.length === 0 ? [] : [budget('answered without the engine', clients.hearth.cached, 5)]),
+    budget('  over the socket, along what is shown', along['short']?.times ?? [], 5),
+    budget('  the same in a document of 1 MB', along['long']?.times ?? [], 5),
+    asked(along),
     budget('added to the time of a warm engine', overhead, 15),
   ];
   for (const line of budgets) print(line);
   const file = value('--json');
   if (file !== undefined)
     writeFileSync(file, `${JSON.stringify({ tokenMs, lines, budgets, overhead }, undefined, 2)}\n`);
+}
+
+/** @type {Record<string, string>} */
+const sourceWords = {
+  shown: '  along what was shown',
+  cache: '  remembered',
+  ahead: '  prepared before it was wanted',
+  stream: '  a stream that ran already',
+  engine: '  a new question to the engine',
+};
+
+/**
+ * Types along a suggestion that stands, quicker than what follows it is prepared, and asks at each key.
+ *
+ * @param {string} socketPath
+ * @param {Trace | undefined} trace
+ * @param {number} length of the document, before the place where it is typed, in characters
+ * @param {EngineCount} count
+ */
+async function alongShown(socketPath, trace, length, count) {
+  if (trace === undefined) throw new Error('no trace');
+  const { connection, close } = await open(socketPath);
+  await connection.sendRequest('initialize', { processId: null, rootUri: null, capabilities: {} });
+  const line = '// a line of a long document, such as programs write them\n';
+  const before = line.repeat(length / line.length) + trace.before;
+  const document = new Document(connection, { ...trace, before });
+  document.type(textsOf(trace).at(-1)?.split('\n').slice(0, 2).join('\n').concat('\n') ?? '');
+  const [text = ''] = await hearth(document, rpc.CancellationToken.None);
+  // What follows the suggestion is being prepared; after that nothing is left to do.
+  await count.take();
+  /** @type {number[]} */
+  const times = [];
+  for (const key of text.slice(0, -1)) {
+    document.type(key);
+    const since = performance.now();
+    const [left] = await hearth(document, rpc.CancellationToken.None);
+    if (left === undefined) throw new Error('the suggestion did not hold');
+    times.push(performance.now() - since);
+    await delay(20);
+  }
+  const { requests } = await count.take();
+  close();
+  return { times, requests };
+}
+
+/** @param {Record<string, { times: number[], requests: number }>} along */
+function asked(along) {
+  const all = Object.values(along);
+  const requests = all.reduce((sum, one) => sum + one.requests, 0);
+  const keys = all.reduce((sum, one) => sum + one.times.length, 0);
+  return `${'asked while what is shown holds'.padEnd(38)} ${requests} requests, of 0: ${requests === 0 ? 'kept' : 'MISSED'} (n ${keys})`;
 }
 
 /**
@@ -405,7 +486,7 @@ function row(...cells) {
 /** @param {string} name @param {number[]} measured @param {number} most */
 function budget(name, measured, most) {
   const [middle, high] = [percentile(measured, 0.5), percentile(measured, 0.95)];
-  if (measured.length === 0) return `${name.padEnd(36)} not measured`;
+  if (measured.length === 0) return `${name.padEnd(38)} not measured`;
   const verdict = high <= most ? 'kept' : 'MISSED';
-  return `${name.padEnd(36)} p50 ${show(middle)} ms, p95 ${show(high)} ms, of ${most} ms: ${verdict} (n ${measured.length})`;
+  return `${name.padEnd(38)} p50 ${show(middle)} ms, p95 ${show(high)} ms, of ${most} ms: ${verdict} (n ${measured.length})`;
 }

@@ -1,57 +1,20 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Writes typing.json: keystrokes with the time before each. No person was recorded: the gaps come from a model of
- * typing with a fixed seed, whose figures are those of a practised typist (a median of 110 ms inside a word, longer
- * at the beginning of a word, much longer at the beginning of a line, one key in forty a mistake that is taken back).
+ * Writes typing.json: keystrokes with the time before each. What is typed is real: edits.json has changes of this
+ * repository's own history, each as it was first written (`typed`, between `before` and `after`) and as the same lines
+ * read some weeks later (`known`: what an engine that knows the project would have written there, the same for the most
+ * part). No person was recorded: when the keys come, and the mistakes, are from a model of typing with a fixed seed. Its
+ * figures are those of a practised typist: a median of 110 ms inside a word, longer at the beginning of a word, much
+ * longer at the beginning of a line. About one key in fifty is a slip, noticed at once or some keys later and taken
+ * back; two letters are struck in the wrong order now and then; and some words are deleted and written again.
  *
  *   node test/bench/traces/make-typing-trace.mjs
  */
 
-/**
- * What is typed into each document, and what an engine that knows the project would have written there: the same for
- * the most part.
- */
-const documents = [
-  {
-    name: 'cart.ts',
-    before: 'interface Item {\n  readonly cents: number;\n  readonly quantity: number;\n}\n\n',
-    typed:
-      'export function total(items: readonly Item[]): number {\n  let sum = 0;\n  for (const item of items) sum += item.cents * item.quantity;\n  return sum;\n',
-    known:
-      'export function total(items: readonly Item[]): number {\n  let sum = 0;\n  for (const item of items) {\n    sum += item.cents * item.quantity;\n  }\n  return sum;\n',
-    after: '}\n',
-  },
-  {
-    name: 'queue.ts',
-    before: 'export class Queue<T> {\n  #items: T[] = [];\n\n',
-    typed:
-      '  push(item: T): void {\n    this.#items.push(item);\n  }\n\n  get length(): number {\n    return this.#items.length;\n  }\n',
-    known:
-      '  push(item: T): void {\n    this.#items.push(item);\n  }\n\n  get size(): number {\n    return this.#items.length;\n  }\n',
-    after: '}\n',
-  },
-  {
-    name: 'words.py',
-    before: 'import re\n\n\n',
-    typed:
-      'def count_words(text):\n    counts = {}\n    for word in re.findall(r"\\w+", text.lower()):\n        counts[word] = counts.get(word, 0) + 1\n    return counts\n',
-    known:
-      'def count_words(text):\n    counts = {}\n    for word in text.split():\n        counts[word] = counts.get(word, 0) + 1\n    return counts\n',
-    after: '\n',
-  },
-  {
-    name: 'retry.ts',
-    before: "import { setTimeout as delay } from 'node:timers/promises';\n\n",
-    typed:
-      'export async function retry<T>(times: number, run: () => Promise<T>): Promise<T> {\n  for (let attempt = 1; ; attempt += 1) {\n    try {\n      return await run();\n',
-    known:
-      'export async function retry<T>(run: () => Promise<T>, times = 3): Promise<T> {\n  for (let attempt = 1; ; attempt += 1) {\n    try {\n      return await run();\n',
-    after:
-      '    } catch (error) {\n      if (attempt === times) throw error;\n      await delay(100 * attempt);\n    }\n  }\n}\n',
-  },
-];
+/** @type {{ name: string, change: string, before: string, typed: string, after: string, known: string }[]} */
+const edits = JSON.parse(readFileSync(new URL('edits.json', import.meta.url), 'utf8'));
 
 let state = 20_261_121;
 /** A number in [0, 1): mulberry32. */
@@ -69,21 +32,68 @@ function gap(median) {
 }
 
 const inWord = 110;
-const traces = documents.map(({ name, before, typed, known, after }) => {
-  /** @type {[string, number][]} each key, `\b` for backspace, with the milliseconds before it */
+/** Before a mistake that was seen is taken back. */
+const startled = 3 * inWord;
+const rows = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm'];
+
+/** The key beside the one that was meant. @param {string} key */
+function besides(key) {
+  const row = rows.find((one) => one.includes(key.toLowerCase())) ?? 'sd';
+  const at = row.indexOf(key.toLowerCase());
+  return row[at > 0 ? at - 1 : 1] ?? 's';
+}
+
+/** Keys of one edit, `\b` for backspace, each with the milliseconds before it. @param {string} typed */
+function keysOf(typed) {
+  /** @type {[string, number][]} */
   const keys = [];
-  let last = '\n';
-  for (const key of typed) {
-    const atLine = last === '\n' && key !== ' ';
-    const median = atLine ? 5 * inWord : /\W/.test(last) ? 1.5 * inWord : inWord;
+  const back = (/** @type {number} */ count) => {
+    for (let one = 0; one < count; one += 1) keys.push(['\b', gap(one === 0 ? startled : 0.8 * inWord)]);
+  };
+  const strike = (/** @type {number} */ index) => {
+    const key = typed[index] ?? '';
+    const isFirst = typed.slice(typed.lastIndexOf('\n', index - 1) + 1, index).trim() === '';
     // Indentation comes by itself in any editor, as fast as it can be drawn.
-    const indents = key === ' ' && (last === '\n' || last === '\t');
-    if (!indents && random() < 1 / 40) {
-      keys.push(['q', gap(median)], ['\b', gap(2 * inWord)]);
+    if (isFirst && key === ' ') keys.push([key, 1]);
+    else
+      keys.push([key, gap(isFirst ? 4 * inWord : /\W/.test(typed[index - 1] ?? '') ? 1.5 * inWord : inWord)]);
+  };
+  for (let index = 0; index < typed.length; index += 1) {
+    const isLetter = /[a-z]/i.test(typed[index] ?? '');
+    const chance = random();
+    if (isLetter && chance < 0.02) {
+      // A slip, and what was written behind it before it was seen.
+      const late = random() < 0.6 ? 0 : 1 + Math.floor(random() * 3);
+      const more = typed.slice(index + 1, index + 1 + late).split('\n')[0] ?? '';
+      keys.push([besides(typed[index] ?? ''), gap(inWord)]);
+      for (let one = 0; one < more.length; one += 1) strike(index + 1 + one);
+      back(1 + more.length);
+    } else if (isLetter && chance < 0.027 && /[a-z]/i.test(typed[index + 1] ?? '')) {
+      strike(index + 1);
+      strike(index);
+      back(2);
+    } else if (!isLetter && chance < 0.03 && /\w{4}$/.test(typed.slice(0, index))) {
+      // A second thought about the word, which turns out to be right.
+      const word = /\w+$/.exec(typed.slice(0, index))?.[0] ?? '';
+      back(word.length);
+      for (let one = index - word.length; one < index; one += 1) strike(one);
     }
-    keys.push([key, indents ? 1 : gap(median)]);
-    last = indents ? '\t' : key;
+    strike(index);
   }
-  return { name, before, after, known: before + known + after, keys };
-});
+  return keys;
+}
+
+const traces = edits.map(({ name, change, before, typed, known, after }) => ({
+  name,
+  change,
+  before,
+  after,
+  known,
+  keys: keysOf(typed),
+}));
+for (const [index, { keys, name }] of traces.entries()) {
+  let text = '';
+  for (const [key] of keys) text = key === '\b' ? text.slice(0, -1) : text + key;
+  if (text !== edits[index]?.typed) throw new Error(`${name}: the keys do not come to the edit`);
+}
 writeFileSync(fileURLToPath(new URL('typing.json', import.meta.url)), `${JSON.stringify(traces)}\n`);
