@@ -1,6 +1,7 @@
 import { Ollama } from 'ollama';
 import { describe, expect, test } from 'vitest';
 import { hearthScope } from '../support/daemon.js';
+import { addModel, storeOf } from '../support/model-store.js';
 import { ask, type GatewayUnderTest, serveGateway } from '../support/gateway.js';
 
 /** Ollama's own client before the gateway of a real daemon. */
@@ -100,12 +101,35 @@ describe('chat and generate', () => {
 });
 
 describe('models and vectors', () => {
+  test('shows what the headers of files say, of models that are loaded and that are not', async () => {
+    const home = hearth.makeHome();
+    await addModel(storeOf(home), 'alpha');
+    const gateway = await serveGateway(hearth, { home, plain: true });
+    const ollama = client(gateway);
+    const [own] = (await ollama.list()).models;
+    expect(own?.details).toMatchObject({ format: 'gguf', families: [own?.details.family] });
+    const shown = await ollama.show({ model: own?.name ?? '' });
+    expect(shown.details).toEqual(own?.details);
+    expect(shown.details.parameter_size).toMatch(/^\d+\.\dM$/);
+    expect(shown.details.family).not.toBe('');
+    const info = new Map(Object.entries(shown.model_info));
+    expect(info.get('general.architecture')).toBe(shown.details.family);
+    const context = info.get(`${shown.details.family}.context_length`);
+    expect(context).toEqual(expect.any(Number));
+    expect(shown.parameters).toBe(`num_ctx ${String(context)}`);
+    expect(shown.capabilities).toContain('completion');
+    const absent = await ollama.show({ model: 'alpha' });
+    expect(absent.capabilities).toEqual(['completion', 'insert', 'tools']);
+    expect(gateway.daemon.log.matching({ msg: 'model_loaded', model: 'alpha' })).toEqual([]);
+  });
+
   test('lists, shows and embeds', async () => {
     const ollama = client(await serveGateway(hearth));
     const { models } = await ollama.list();
     expect(models.map(({ name }) => name)).toEqual(['mock']);
     expect((await ollama.ps()).models).toMatchObject([{ name: 'mock' }]);
     expect(await ollama.show({ model: 'mock' })).toMatchObject({ capabilities: ['completion', 'insert'] });
+    await expect(ollama.show({ model: 'none' })).rejects.toMatchObject({ status_code: 404 });
     const { embeddings } = await ollama.embed({ model: 'mock', input: ['red apple', 'blue'] });
     expect(embeddings).toHaveLength(2);
     expect(Math.hypot(...(embeddings[0] ?? []))).toBeCloseTo(1, 5);

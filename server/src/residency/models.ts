@@ -12,6 +12,7 @@ import type { Residency } from '../generation/generator.js';
 import { type CatalogueEntry, readCatalogue } from '../models/catalogue/catalogue.js';
 import { recommend } from '../models/catalogue/recommend.js';
 import { freeMemory } from '../models/memory/free-memory.js';
+import { checkGguf } from '../models/gguf-check.js';
 import type { ModelSource } from '../models/model-source.js';
 import type { PullPolicy } from '../models/pull/pull-policy.js';
 import type { Manifest } from '../models/store/manifest.js';
@@ -69,6 +70,7 @@ const catalogueContext = 8192;
  * somebody switches to another.
  */
 export class Models implements ModelsApi, Residency {
+  #header: Promise<Partial<OwnHeader>> | undefined;
   readonly events = new EventEmitter<{ change: [] }>();
   readonly pool: ModelPool;
   readonly #config: ModelsConfig;
@@ -157,15 +159,16 @@ export class Models implements ModelsApi, Residency {
   }
 
   async list(): Promise<ModelsRequest.Result> {
-    const [{ models }, catalogue, free] = await Promise.all([
+    const [{ models }, catalogue, free, own] = await Promise.all([
       this.#config.store.list(),
       readCatalogue(),
       freeMemory(),
+      this.#ownHeader(),
     ]);
     const names = new Set(models.map(({ name }) => name));
     const choices = recommend(catalogue, { bytesPerSecond: 1, freeBytes: free.bytes }, catalogueContext);
     return {
-      models: [...this.#ownEntry(names), ...models.map((manifest) => this.#toEntry(manifest))],
+      models: [...this.#ownEntry(names, own), ...models.map((manifest) => this.#toEntry(manifest))],
       catalogue: choices.map(({ entry, memoryBytes, fits }) => ({
         name: entry.name,
         displayName: entry.displayName,
@@ -356,8 +359,27 @@ export class Models implements ModelsApi, Residency {
     };
   }
 
+  /** What the file of the daemon's own model says of it; read once. */
+  async #ownHeader(): Promise<Partial<OwnHeader>> {
+    const { own } = this.#config;
+    if (own === undefined) return {};
+    this.#header ??= checkGguf(own.source.path).then(
+      ({ architecture, quantization, parameters, contextLength, purpose, chatTemplate }) => ({
+        parameters,
+        purpose,
+        chatTemplate,
+        ...(architecture === undefined ? {} : { architecture }),
+        ...(quantization === undefined ? {} : { quantization }),
+        ...(contextLength === undefined ? {} : { contextLength }),
+      }),
+      // It is loaded, or why it is not has been said: the list goes without.
+      () => ({}),
+    );
+    return this.#header;
+  }
+
   /** The daemon's own model, where it is none of the store. */
-  #ownEntry(stored: ReadonlySet<string>): readonly ModelEntry[] {
+  #ownEntry(stored: ReadonlySet<string>, header: Partial<OwnHeader>): readonly ModelEntry[] {
     const { own } = this.#config;
     if (own === undefined || stored.has(own.source.id)) return [];
     const { id, displayName, sizeBytes } = own.source;
@@ -372,10 +394,16 @@ export class Models implements ModelsApi, Residency {
         purpose: 'generate',
         chatTemplate: true,
         infill: own.engine.model?.infill ?? false,
+        ...header,
       },
     ];
   }
 }
+
+type OwnHeader = Pick<
+  ModelEntry,
+  'architecture' | 'quantization' | 'parameters' | 'contextLength' | 'purpose' | 'chatTemplate'
+>;
 
 function toPoolModel(source: ModelSource, makeEngine: () => Engine): PoolModel {
   return { id: source.id, bytes: source.sizeBytes * beside.share + beside.bytes, makeEngine };

@@ -1,6 +1,5 @@
-import { limits } from '@hearth/protocol';
+import { limits, type ModelEntry } from '@hearth/protocol';
 import { z } from 'zod';
-import { ApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { type ListedModel, listModels } from '../models.js';
 import { readFields } from '../read-fields.js';
@@ -8,49 +7,28 @@ import { embed } from '../typed.js';
 import { nanoseconds } from './answer.js';
 import { plainName } from './chat.js';
 import { optionsSchema } from './options.js';
+import { detailsOf } from './show.js';
 
 /** `GET /api/tags` */
-export function tags(exchange: Exchange): void {
-  answerJson(exchange, { models: listModels(exchange.daemon).map(tagged) });
+export async function tags(exchange: Exchange): Promise<void> {
+  const entryOf = await entries(exchange);
+  const models = listModels(exchange.daemon).map((model) => tagged(model, entryOf(model)));
+  answerJson(exchange, { models });
 }
 
 /** `GET /api/ps`: the models that are in memory. */
-export function running(exchange: Exchange): void {
+export async function running(exchange: Exchange): Promise<void> {
+  const entryOf = await entries(exchange);
   const models = listModels(exchange.daemon)
     .filter(({ state }) => state === 'ready')
     .map((model) => ({
-      ...tagged(model),
+      ...tagged(model, entryOf(model)),
       // They stay for as long as the daemon does.
       expires_at: '9999-12-31T23:59:59Z',
       size_vram: 0,
       context_length: model.contextSize,
     }));
   answerJson(exchange, { models });
-}
-
-const showSchema = z.strictObject({
-  model: z.string().max(256).optional(),
-  name: z.string().max(256).optional(),
-  verbose: z.boolean().optional(),
-});
-
-/** `POST /api/show` */
-export async function show(exchange: Exchange): Promise<void> {
-  const body = readFields(showSchema, await readJson(exchange));
-  const name = plainName(body.model ?? body.name ?? '');
-  const models = listModels(exchange.daemon);
-  const model =
-    name === undefined ? models[0] : models.find(({ id, backend }) => id === name || backend === name);
-  if (model === undefined)
-    throw new ApiError(404, 'model_not_found', 'There is no such model: see /api/tags.');
-  answerJson(exchange, {
-    modelfile: '',
-    parameters: '',
-    template: '',
-    details: tagged(model).details,
-    model_info: { 'general.basename': model.displayName, 'hearth.context_length': model.contextSize },
-    capabilities: ['completion', ...(model.infill ? ['insert'] : [])],
-  });
 }
 
 const embedSchema = z.strictObject({
@@ -82,20 +60,19 @@ export function version(exchange: Exchange): void {
   answerJson(exchange, { version: exchange.daemon.health().version });
 }
 
-function tagged({ id, sizeBytes }: ListedModel) {
+/** What the store and the headers of files say of models. */
+async function entries({ daemon }: Exchange): Promise<(model: ListedModel) => ModelEntry | undefined> {
+  const stored = (await daemon.models?.list())?.models ?? [];
+  return ({ id }) => stored.find(({ name }) => name === id);
+}
+
+function tagged({ id, sizeBytes }: ListedModel, entry: ModelEntry | undefined) {
   return {
     name: id,
     model: id,
     modified_at: '1970-01-01T00:00:00Z',
     size: sizeBytes,
     digest: '',
-    details: {
-      parent_model: '',
-      format: 'gguf',
-      family: '',
-      families: [],
-      parameter_size: '',
-      quantization_level: '',
-    },
+    details: detailsOf(entry),
   };
 }

@@ -2,7 +2,8 @@ import type { HttpError } from '../../../http/http-error.js';
 import type { ApiRoute } from '../exchange.js';
 import { chat } from './chat.js';
 import { generate } from './generate.js';
-import { embedding, running, show, tags, version } from './models.js';
+import { embedding, running, tags, version } from './models.js';
+import { show } from './show.js';
 
 /** Ollama's API, as far as it is spoken here: what runs models, not what fetches or makes them. */
 export const ollamaRoutes: readonly ApiRoute[] = [
