@@ -42,11 +42,9 @@ export async function gateway(args) {
     ...(await latency(arms, rounds)),
     ...(await flood(arms, rounds)),
     ...(await throughput(arms)),
-    ...arms.map(({ name, pid }) => ({
-      name: `${name}: memory afterwards`,
-      value: residentMiB(pid),
-      unit: 'MiB',
-    })),
+    ...arms.map(({ name, pid }) =>
+      said({ name: `${name}: memory afterwards`, value: residentMiB(pid), unit: 'MiB' }),
+    ),
   ]);
   const file = value('--json');
   if (file !== undefined)
