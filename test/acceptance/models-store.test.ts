@@ -57,6 +57,9 @@ describe('a new user', () => {
     const guarded = await run('rm', 'some-model-f32', '--runtime-dir', home.runtimeDir);
     expect(guarded.code).not.toBe(0);
     expect(guarded.err).toContain('loaded');
+    // Whoever asks need not know where that daemon runs.
+    const elsewhere = path.join(home.root, 'elsewhere');
+    expect((await run('rm', 'some-model-f32', '--runtime-dir', elsewhere)).err).toContain('loaded');
     await serving.stop();
     expect((await run('rm', 'some-model-f32', '--runtime-dir', home.runtimeDir)).out).toContain(
       'are free again',
@@ -218,6 +221,28 @@ describe('over JSON-RPC', () => {
     peer.close();
   });
 
+  test('what PROTOCOL.md shows of models is what happens', async () => {
+    server.bytes = tiny;
+    await hearth.serve({ plain: true, home, env: { HF_ENDPOINT: server.origin } });
+    const peer = await RpcPeer.connect(home.rpcSocket);
+    const document = fs.readFileSync(new URL('../../protocol/PROTOCOL.md', import.meta.url), 'utf8');
+    const block = /^```rpc-models\n([\s\S]*?)^```$/mu.exec(document)?.[1] ?? '';
+    const lines = block.trimEnd().split('\n');
+    expect(lines.length).toBeGreaterThan(10);
+    let response: Record<string, unknown> = {};
+    for (const line of lines) {
+      const [, asked, params] = /^→ (\S+)(?: (\{.*\}))?$/u.exec(line) ?? [];
+      if (asked !== undefined) {
+        response = await peer.request(asked, params === undefined ? undefined : JSON.parse(params));
+        continue;
+      }
+      const [, kind, json = '{}'] = /^(←|✗) (\{.*\})$/u.exec(line) ?? [];
+      expect(kind, line).toBeDefined();
+      expect(response[kind === '✗' ? 'error' : 'result'], line).toEqual(anythingFor(JSON.parse(json)));
+    }
+    peer.close();
+  });
+
   test('models are listed, switched to, and removed when nobody uses them', async () => {
     await addModel(storeOf(home), 'alpha');
     await addModel(storeOf(home), 'beta');
@@ -266,6 +291,13 @@ test('memory that is short is said with the figures, before native code has seen
   expect((await daemon.end()).code).toBe(4);
   expect(daemon.stderr).toMatch(/needs about \d.* GiB .* free.*--context-size \d+/u);
 });
+
+/** `…` stands for anything that is there. */
+function anythingFor(shown: unknown): unknown {
+  if (shown === '…') return expect.anything();
+  if (typeof shown !== 'object' || shown === null || Array.isArray(shown)) return shown;
+  return Object.fromEntries(Object.entries(shown).map(([key, value]) => [key, anythingFor(value)]));
+}
 
 /** A small model whose header promises a context that no machine of today has memory for. */
 async function hugeContext(of: Home): Promise<string> {

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { HearthError } from '@hearth/protocol';
 import type { Config } from '../config/config.js';
 import type { Engine } from '../engine/engine.js';
 import type { ModelSource } from '../models/model-source.js';
@@ -43,6 +44,7 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
       ...(config.kv_disk ? { stateDirectory: path.join(modelsHome(process.env), '..', 'kv') } : {}),
       threadMemory,
       privateDirectory: path.join(modelsHome(process.env), 'private'),
+      claim: async ({ storeName }) => (storeName === undefined ? noClaim : useInStore(storeName)),
       chooseDevice: (signal) => devices.choose(signal),
       planLoad: async (facts, device) => {
         const wish = { contextSize, sequences, gpuLayers: config.gpu_layers };
@@ -52,6 +54,18 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
       ...(name === undefined ? {} : { name }),
       ...(contextSize === undefined ? {} : { contextSize }),
     });
+}
+
+const noClaim = { release: () => undefined };
+
+/** A disk without locks, or that cannot be written to, keeps nobody from using its models. */
+async function useInStore(name: string): Promise<{ release(): void }> {
+  try {
+    return await new ModelStore(modelsHome(process.env)).use(name);
+  } catch (error) {
+    if (error instanceof HearthError) throw error;
+    return noClaim;
+  }
 }
 
 /** What chooses between the processor and graphics cards: one for all models, whose tests take turns. */

@@ -42,15 +42,16 @@ export class KernelLock {
    * decided by it.
    *
    * @param path of the lock file, made with mode 0600 where it is missing
+   * @param options shared: held together with others that want it shared too, and with none that does not
    * @throws StartupError `lock_held` (naming the path and, where it can be read, the holder's process),
    *   `lock_unsafe` (a symbolic link, a directory, another user's file: left as it is) or `lock_unavailable`
    */
-  static acquire(path: string): KernelLock {
+  static acquire(path: string, { shared = false }: { readonly shared?: boolean } = {}): KernelLock {
     const tryLock = loadTryLock();
     for (let attempt = 0; attempt < maxReplacements; attempt += 1) {
       const descriptor = openLockFile(path);
       try {
-        if (!take(tryLock, descriptor, path)) throw heldError(path, descriptor);
+        if (!take(tryLock, descriptor, path, shared)) throw heldError(path, descriptor);
         // Somebody may have put another file at the path between open and lock: then this lock guards nothing.
         if (!isStillAt(path, descriptor)) {
           fs.closeSync(descriptor);
@@ -111,9 +112,9 @@ function checkLockFile(path: string, found: fs.Stats): void {
   }
 }
 
-function take(tryLock: TryLock, descriptor: number, path: string): boolean {
+function take(tryLock: TryLock, descriptor: number, path: string, shared: boolean): boolean {
   try {
-    return tryLock(descriptor, lockOffset, 1);
+    return tryLock(descriptor, lockOffset, 1, { shared });
   } catch (error) {
     throw new StartupError(
       'lock_unavailable',
@@ -164,7 +165,12 @@ function unsafe(path: string, what: string): StartupError {
   return new StartupError('lock_unsafe', `The lock file ${path} ${what}`);
 }
 
-type TryLock = (descriptor: number, offset: number, length: number) => boolean;
+type TryLock = (
+  descriptor: number,
+  offset: number,
+  length: number,
+  options: { readonly shared: boolean },
+) => boolean;
 
 /** Loaded when needed, so that a platform without the library gets a message and not a stack. */
 function loadTryLock(): TryLock {

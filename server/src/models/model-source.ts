@@ -12,6 +12,8 @@ export interface ModelSource {
   readonly threads?: number;
   /** SHA-256 of the file in lower-case hexadecimal, to be verified before each load; undefined: not known. */
   readonly sha256?: string;
+  /** Its name in the store; absent where it is not of the store. */
+  readonly storeName?: string;
   /** All files of a model that is kept in several, the first one first, which is also `path`. */
   readonly parts?: readonly { readonly path: string; readonly sha256?: string }[];
 }

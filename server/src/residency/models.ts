@@ -275,7 +275,11 @@ export class Models implements ModelsApi, Residency {
       if (error instanceof HearthError && error.code === 'model_not_found') throw error;
     });
     if (!(await this.pool.unload(name))) throw inUse();
-    const lock = await store.lock(name);
+    const claim = await store.claim(name);
+    const lock = await store.lock(name).catch((error: unknown) => {
+      claim.release();
+      throw error;
+    });
     try {
       const freed = await store.remove(name);
       this.pool.drop(name);
@@ -284,6 +288,7 @@ export class Models implements ModelsApi, Residency {
       return freed;
     } finally {
       lock.release();
+      claim.release();
     }
   }
 

@@ -87,7 +87,7 @@ export function addModelCommands(
     });
 
   withRuntimeDir(program.command('rm'))
-    .description('Remove a model from the store, unless a daemon has it loaded.')
+    .description('Remove a model from the store, unless any daemon of yours has it loaded.')
     .argument('<name>', 'name of a model of the store')
     .option('--force', 'remove it even where a daemon has it loaded')
     .action(async (name: string, flags: { runtimeDir?: string; force?: true }) => {

@@ -72,6 +72,8 @@ export interface LlamaEngineOptions {
    * @throws HearthError `insufficient_memory` where it cannot be loaded
    */
   readonly planLoad?: (facts: GgufFacts, device: ChosenDevice) => Promise<LoadPlan>;
+  /** Says that the model is in use while a worker has it or loads it. Default: nobody is told. */
+  readonly claim?: (source: ModelSource) => Promise<{ release(): void }>;
   /** Where links to and copies of a model file are made for its worker; see {@link openTrustedFile}. */
   readonly privateDirectory?: string;
   /** The driver to take and no other. Default: the C interface where it works, else node-llama-cpp. */
@@ -170,6 +172,8 @@ export class LlamaEngine implements Engine {
   #restartTimer: NodeJS.Timeout | undefined;
   #loading: Promise<void> = Promise.resolve();
   #lastId = 0;
+  /** Held from the begin of a load until its worker is gone. */
+  #claim: { release(): void } | undefined;
   /** Why no card is used any more: a load on one failed. */
   #gpuProblem: string | undefined;
 
@@ -392,6 +396,7 @@ export class LlamaEngine implements Engine {
     const { worker, pending } = this.#current ?? {};
     for (const id of pending?.keys() ?? []) worker?.send({ kind: 'abort', id });
     await worker?.stop(this.#options.stopTimes ?? defaultStopTimes);
+    this.#release();
     this.#setState({ kind: 'stopped' });
   }
 
@@ -401,6 +406,7 @@ export class LlamaEngine implements Engine {
     const { signal } = this.#stopping;
     try {
       this.#setPhase({ phase: 'checking_local', path: source.path });
+      this.#claim ??= await this.#options.claim?.(source);
       const { privateDirectory } = this.#options;
       const file = await openTrustedFile(source, {
         signal,
@@ -706,7 +712,14 @@ export class LlamaEngine implements Engine {
     return { id: this.#lastId, replies };
   }
 
+  /** A model that restarts stays in use; one that failed or was stopped does not. */
+  #release(): void {
+    this.#claim?.release();
+    this.#claim = undefined;
+  }
+
   #fail(error: HearthError): void {
+    this.#release();
     this.#setState({ kind: 'failed', code: error.code, reason: error.message });
   }
 

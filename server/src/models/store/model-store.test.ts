@@ -134,6 +134,19 @@ test('one process at a time changes a model', async () => {
   (await store.lock('one')).release();
 });
 
+test('a model that processes use is not removed by any, and one that is being removed is not used', async () => {
+  const users = [await store.use('one'), await store.use('one')];
+  await expect(store.claim('one')).rejects.toMatchObject({ code: 'backend_unavailable' });
+  users[0]?.release();
+  await expect(store.claim('one')).rejects.toThrow(/has one loaded/u);
+  users[1]?.release();
+  const remover = await store.claim('one');
+  await expect(store.use('one')).rejects.toThrow(/being removed/u);
+  (await store.use('two')).release();
+  remover.release();
+  (await store.use('one')).release();
+});
+
 test('the store lies in the home directory, or where the environment says', () => {
   expect(modelsHome({}, '/home/a')).toBe(path.resolve('/home/a/.hearth/models'));
   expect(modelsHome({ HEARTH_MODELS_HOME: '' }, '/home/a')).toBe(path.resolve('/home/a/.hearth/models'));

@@ -30,7 +30,8 @@ export interface Listing {
  * partial/                downloads that are not complete
  * quarantine/             downloads whose bytes were not those that were promised
  * private/                links and copies while a model loads
- * locks/                  one kernel lock a name; the files stay
+ * locks/                  one kernel lock a name, for those who change it; the files stay
+ * in-use/                 one a name, shared by the processes that have it loaded
  * ```
  *
  * It is made with mode 0700. Manifests are put in place whole, so that a reader sees the old one or the new one.
@@ -61,7 +62,9 @@ export class ModelStore {
   }
 
   /** Makes one of the store's directories, private to its user, and gives its path. */
-  async ensure(directory: 'blobs' | 'manifests' | 'partial' | 'quarantine' | 'locks'): Promise<string> {
+  async ensure(
+    directory: 'blobs' | 'manifests' | 'partial' | 'quarantine' | 'locks' | 'in-use',
+  ): Promise<string> {
     const place = path.join(this.home, directory);
     await fs.mkdir(this.home, { recursive: true, mode: 0o700 });
     await fs.mkdir(place, { recursive: true, mode: 0o700 });
@@ -113,7 +116,7 @@ export class ModelStore {
   /** Where the model's bytes are, for an engine to load. */
   toSource(manifest: Manifest): ModelSource {
     const { file, name, displayName, sizeBytes } = manifest;
-    const common = { id: name, displayName, sizeBytes };
+    const common = { id: name, displayName, sizeBytes, storeName: name };
     if (file.kind === 'blob') return { ...common, path: this.blobPath(file.sha256), sha256: file.sha256 };
     if (file.kind === 'parts') {
       const parts = file.parts.map((part) => ({ path: this.blobPath(part.sha256), sha256: part.sha256 }));
@@ -190,6 +193,40 @@ export class ModelStore {
         'Another Hearth is at work on this model. Wait until it has finished, then try again.',
         { cause: error },
       );
+    }
+  }
+
+  /**
+   * Says that this process uses a model, until it is released: meanwhile no process removes it. Any number may use one.
+   *
+   * @throws HearthError `backend_unavailable` where it is being removed
+   */
+  async use(name: string): Promise<{ release(): void }> {
+    return this.#claim(name, true, 'The model is being removed. Choose another one, or get it again.');
+  }
+
+  /**
+   * Makes sure that no process of this user uses a model, and that none begins to before this is released.
+   *
+   * @throws HearthError `backend_unavailable` where one does
+   */
+  async claim(name: string): Promise<{ release(): void }> {
+    return this.#claim(
+      name,
+      false,
+      `A Hearth has ${name} loaded. Switch it to another model or stop it, then try again.`,
+    );
+  }
+
+  async #claim(name: string, shared: boolean, text: string): Promise<{ release(): void }> {
+    if (!isModelName(name)) throw badName();
+    // Apart from the locks of those who change a model, which are short and exclude each other.
+    const file = path.join(await this.ensure('in-use'), name);
+    try {
+      return KernelLock.acquire(file, { shared });
+    } catch (error) {
+      if (!(error instanceof StartupError) || error.kind !== 'lock_held') throw error;
+      throw new HearthError('backend_unavailable', text, { cause: error });
     }
   }
 
