@@ -52,7 +52,12 @@ let servable: readonly string[];
 let refused: (readonly [id: string, code: string])[];
 
 beforeEach(() => {
-  [now, timers, demand, made, servable, refused] = [0, [], new Map(), [], [], []];
+  now = 0;
+  timers = [];
+  demand = new Map<string, Demand>();
+  made = [];
+  servable = [];
+  refused = [];
 });
 
 function makePool(
