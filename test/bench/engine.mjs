@@ -329,7 +329,8 @@ async function gapRow(place) {
   });
   const over = client.next((frame) => frame.id === 'stream' && isEnd(frame));
   client.send(greedy('stream', 'a stream that runs', 300));
-  await delay(700);
+  let calmTokens = 0;
+  await client.next((frame) => frame.type === 'token' && (calmTokens += 1) === 40);
   const first = client.next((frame) => frame.id === 'long' && (frame.type === 'token' || isEnd(frame)));
   during = true;
   client.send(greedy('long', 'z9'.repeat(900), 2));
