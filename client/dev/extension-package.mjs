@@ -1,6 +1,8 @@
 import {
+  copyFileSync,
   cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -125,7 +127,8 @@ export async function makeVsix({ folder, out, complete, signal }) {
 
 /**
  * Makes an installed extension run this repository's build: the same file as `hearth serve` here, so that neither
- * takes the other for an older Hearth to be replaced, and with the native packages beside it.
+ * takes the other for an older Hearth to be replaced, and with the native packages beside it. The extension itself is
+ * no symbolic link, since VS Code knows an extension by the folder that its code was loaded from.
  *
  * @param {string} extensions the folder that extensions are installed in
  */
@@ -134,7 +137,26 @@ export function linkBuild(extensions) {
   if (name === undefined) throw new Failure(`The extension was not installed in ${extensions}.`);
   const dist = path.join(extensions, name, 'dist');
   rmSync(dist, { recursive: true, force: true });
-  symlinkSync(inRoot('dist'), dist, 'junction');
+  mkdirSync(dist);
+  for (const entry of readdirSync(inRoot('dist'))) {
+    const from = inRoot('dist', entry);
+    if (entry === 'extension.cjs') linkOrCopy(from, path.join(dist, entry));
+    else symlinkSync(from, path.join(dist, entry), 'junction');
+  }
+}
+
+/**
+ * A second name for a file, which sees its next build too; on another disk a copy.
+ *
+ * @param {string} from
+ * @param {string} to
+ */
+function linkOrCopy(from, to) {
+  try {
+    linkSync(from, to);
+  } catch {
+    copyFileSync(from, to);
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

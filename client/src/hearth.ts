@@ -1,6 +1,11 @@
 import { commands, EventEmitter, window, type ExtensionContext } from 'vscode';
+import { offerTools } from './agents/agent-tools.js';
+import { defineMcpServer } from './agents/mcp-definition.js';
 import type { HearthExtensionApi } from './api.js';
+import { codeCommands } from './code-commands/code-commands.js';
+import { offerInLightbulb } from './code-commands/lightbulb.js';
 import { registerCommands } from './commands/commands.js';
+import { commitCommands } from './commit-message/commit-message.js';
 import { createGhostText, type GhostText } from './ghost-text/ghost-text.js';
 import { inlineEdits } from './inline-edit/inline-edit.js';
 import { provideLanguageModel } from './language-model/provider.js';
@@ -11,6 +16,7 @@ import { createSidecar } from './sidecar/sidecar.js';
 import type { SidecarState } from './sidecar/state.js';
 import { tellFailures } from './status/failure-message.js';
 import { showStatusBar } from './status/status-bar.js';
+import { explainTerminalSelection } from './terminal/explain-terminal.js';
 import { showViews } from './views/views.js';
 
 /** A running extension: its interface, and the way to end it. */
@@ -56,7 +62,16 @@ export function createHearth(context: ExtensionContext): Hearth {
     ghostText.disposable,
     tellFailures(sidecar, () => log.show(true)),
     edits,
-    registerCommands(sidecar, log, { ...edits.commands, ...modelCommands(sidecar) }),
+    registerCommands(sidecar, log, {
+      ...edits.commands,
+      ...modelCommands(sidecar),
+      ...codeCommands(sidecar),
+      ...commitCommands(sidecar),
+      'hearth.explainTerminalSelection': () => explainTerminalSelection(sidecar),
+    }),
+    offerInLightbulb(sidecar),
+    offerTools(sidecar),
+    defineMcpServer(context),
     provideLanguageModel(sidecar, log),
     restartOnChange(sidecar),
   );

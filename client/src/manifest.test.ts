@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { agentTools } from '@hearth/protocol';
 import { z } from 'zod';
+import { toolNames } from './agents/tool-names.js';
 
 const sources = fileURLToPath(new URL('.', import.meta.url));
 const manifest = z
@@ -10,7 +12,24 @@ const manifest = z
     contributes: z.object({
       commands: z.array(z.object({ command: z.string() })),
       configuration: z.object({ properties: z.record(z.string(), z.object({ scope: z.string() })) }),
-      menus: z.record(z.string(), z.array(z.object({ command: z.string(), when: z.string().optional() }))),
+      menus: z.record(
+        z.string(),
+        z.array(
+          z.union([
+            z.object({ command: z.string(), when: z.string().optional() }),
+            z.object({ submenu: z.string() }),
+          ]),
+        ),
+      ),
+      languageModelTools: z.array(
+        z.object({
+          name: z.string(),
+          displayName: z.string(),
+          modelDescription: z.string(),
+          inputSchema: z.unknown(),
+        }),
+      ),
+      submenus: z.array(z.object({ id: z.string() })),
       views: z.object({ hearth: z.array(z.object({ id: z.string() })) }),
     }),
     capabilities: z.object({
@@ -42,8 +61,12 @@ describe('the manifest and the code', () => {
   });
 
   it('put only commands into menus that exist', () => {
-    for (const { command } of Object.values(manifest.contributes.menus).flat())
-      expect(contributed).toContain(command);
+    const submenus = manifest.contributes.submenus.map(({ id }) => id);
+    for (const item of Object.values(manifest.contributes.menus).flat()) {
+      if ('command' in item) expect(contributed).toContain(item.command);
+      else expect(submenus).toContain(item.submenu);
+    }
+    for (const submenu of submenus) expect(manifest.contributes.menus[submenu]).toBeDefined();
   });
 
   it('let no workspace choose what is run on this machine', () => {
@@ -51,5 +74,14 @@ describe('the manifest and the code', () => {
       .filter(([, { scope }]) => scope === 'machine')
       .map(([name]) => name);
     expect(machine).toEqual(manifest.capabilities.untrustedWorkspaces.restrictedConfigurations);
+  });
+
+  it('offer the tools of the protocol, with what they take', () => {
+    const tools = agentTools.map(({ name, title, description, input }) => {
+      const { $schema: _, ...inputSchema } = z.toJSONSchema(input);
+      return { name, displayName: title, modelDescription: description, inputSchema };
+    });
+    expect(manifest.contributes.languageModelTools).toEqual(tools);
+    expect(toolNames).toEqual(tools.map(({ name }) => name));
   });
 });

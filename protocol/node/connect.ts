@@ -14,6 +14,8 @@ import { socketTransport } from './socket-transport.js';
  */
 const settleMs = 100;
 
+export { ConnectError } from './dial.js';
+
 /** Where to connect. `key` is sent as the first frame of a TCP connection; a Unix socket needs none. */
 export type Endpoint =
   { readonly path: string } | { readonly host: string; readonly port: number; readonly key?: string };

@@ -1,4 +1,5 @@
 export * from './activity.js';
+export * from './agent-tools.js';
 export * from './auth.js';
 export * from './channels.js';
 export * from './client.js';
@@ -17,6 +18,7 @@ export * from './ndjson.js';
 export * from './read-frames.js';
 export * from './read-request.js';
 export * from './request.js';
+export * from './run-agent-tool.js';
 export * from './sampling.js';
 export * from './typed-replies.js';
 export * from './typed-requests.js';

@@ -117,6 +117,12 @@ const actions: readonly (QuickPickItem & { readonly command: string })[] = [
     label: '$(sparkle) Edit Inline…',
     description: 'change the selection, and decide each change',
   },
+  {
+    command: 'hearth.askAboutSelection',
+    label: '$(comment-discussion) Ask About Selection…',
+    description: 'a question about this code',
+  },
+  { command: 'hearth.explain', label: '$(book) Explain', description: 'what the selected code does' },
   { command: 'hearth.continueFromCursor', label: '$(edit) Continue From Cursor' },
   { command: 'hearth.whyNoSuggestion', label: '$(question) Why No Suggestion?' },
   {

@@ -53,8 +53,8 @@ export function editRequest(order: EditOrder, { contextSize }: ModelInfo): EditR
   };
 }
 
-/** In a fence that is longer than any in the text. */
-function fenced(text: string): string {
+/** `text` in a fence that is longer than any in it. */
+export function fenced(text: string): string {
   const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
   const mark = '`'.repeat(longest + 1);
   return `${mark}\n${text}\n${mark}`;

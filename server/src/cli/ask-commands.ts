@@ -4,11 +4,12 @@ import type { ApproveFlags } from './approve.js';
 import type { ChatFlags } from './chat/chat.js';
 import type { EmbedFlags } from './embed.js';
 import type { ExitCode } from './exit-codes.js';
+import type { McpFlags } from './mcp/mcp.js';
 import type { RerankFlags } from './rerank.js';
 import type { TokenizeFlags } from './tokenize.js';
 
 /**
- * The commands that ask a model for something, beside `generate`: a conversation, vectors, a ranking, tokens. Each is
+ * The commands that ask a model for something, beside `generate`: a conversation, vectors, a ranking, tokens, jobs of agents. Each is
  * loaded when it is chosen, and starts a daemon for itself where none runs.
  */
 export function addAskCommands(program: Command, finish: (code: ExitCode) => void): void {
@@ -66,6 +67,13 @@ export function addAskCommands(program: Command, finish: (code: ExitCode) => voi
       const { approve } = await import('./approve.js');
       finish(await approve(what, flags));
     });
+
+  ask(program, 'mcp', 'Offer the model to agents: the Model Context Protocol over stdio.').action(
+    async (flags: McpFlags) => {
+      const { mcp } = await import('./mcp/mcp.js');
+      finish(await mcp(flags));
+    },
+  );
 }
 
 function ask(program: Command, name: string, description: string): Command {

@@ -76,7 +76,7 @@ export async function write(text: string): Promise<void> {
 }
 
 /** A client of the daemon that runs, waited for where it is still starting; undefined where none runs. */
-async function attach(
+export async function attach(
   paths: RuntimePaths,
   progress: ProgressLine,
   signal: AbortSignal,

@@ -1,0 +1,74 @@
+import * as assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import { eventually, readyHearth } from './support.js';
+
+/** The tools that agents in VS Code hand small jobs to, with the real engine. */
+
+const names = ['hearth_complete', 'hearth_summarize', 'hearth_classify', 'hearth_embed'];
+
+describe('the tools for agents', () => {
+  it('are there, each with what it takes', async () => {
+    await readyHearth();
+    for (const name of names) {
+      const tool = vscode.lm.tools.find((one) => one.name === name);
+      assert.ok(tool?.inputSchema, `${name} is not there`);
+    }
+  });
+
+  it('have the local model do a job', async () => {
+    await readyHearth();
+    const answer = await invoke('hearth_complete', { prompt: 'function add(a, b) {', max_tokens: 16 });
+    assert.ok(answer.trim().length > 0);
+  });
+
+  it('choose one of the labels, whatever the model', async () => {
+    await readyHearth();
+    const labels = ['bug report', 'feature wish', 'question'];
+    const answer = await invoke('hearth_classify', { text: 'It crashes when I click.', labels });
+    assert.ok(labels.includes(answer), 'that is none of the labels');
+  });
+
+  it('say what is wrong with their input', async () => {
+    await readyHearth();
+    await assert.rejects(invoke('hearth_classify', { text: 'x', labels: ['only one'] }), /labels/);
+  });
+
+  it('say so where the text is larger than the context', async () => {
+    await readyHearth();
+    const text = 'const answer = 42;\n'.repeat(10_000);
+    await assert.rejects(invoke('hearth_summarize', { text }), /tokens/);
+  });
+
+  it('say so where the model gives no vectors', async () => {
+    await readyHearth();
+    await assert.rejects(invoke('hearth_embed', { texts: ['x'] }), /embed|vector/i);
+  });
+
+  it('stop the engine where the call is cancelled', async () => {
+    const hearth = await readyHearth();
+    const cancellation = new vscode.CancellationTokenSource();
+    // Under this schema no answer is complete before its most tokens.
+    const json_schema = { type: 'array', items: { type: 'integer' }, minItems: 300 };
+    const job = invoke(
+      'hearth_complete',
+      { prompt: 'letters', max_tokens: 900, json_schema },
+      cancellation.token,
+    );
+    const ended = job.then(
+      () => 'done',
+      () => 'failed',
+    );
+    await eventually('it runs', () => hearth.streams().length > 0);
+    cancellation.cancel();
+    await eventually('no permit is in use', () => hearth.health()?.admission.permitsInUse === 0);
+    assert.equal(await ended, 'failed');
+    cancellation.dispose();
+  });
+});
+
+async function invoke(name: string, input: object, token?: vscode.CancellationToken): Promise<string> {
+  const result = await vscode.lm.invokeTool(name, { input, toolInvocationToken: undefined }, token);
+  return result.content
+    .map((part) => (part instanceof vscode.LanguageModelTextPart ? part.value : ''))
+    .join('');
+}
