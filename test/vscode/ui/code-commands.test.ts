@@ -172,6 +172,8 @@ describe('Generate Commit Message', () => {
     await box().filter({ hasText: 'nobody had noticed.' }).waitFor();
     expect(early).not.toContain('noticed');
     await button('Generate Commit Message').waitFor();
+    await workbench.page.mouse.move(900, 700);
+    await workbench.page.locator('.workbench-hover').waitFor({ state: 'detached' });
     await workbench.shot('commit-message');
     // The box wraps its lines where it likes.
     expect((await boxText()).split(/\s+/)).toEqual(message.split(/\s+/));
