@@ -29,7 +29,7 @@ export function defineMcpServer(context: ExtensionContext): Disposable {
       onDidChangeMcpServerDefinitions: changed.event,
       provideMcpServerDefinitions: () => {
         const settings = workspace.getConfiguration('hearth');
-        if (!settings.get(setting, false)) return [];
+        if (!settings.get<boolean>(setting, false)) return [];
         const directory = settings.get('runtimeDirectory', '').trim();
         const flags = directory === '' ? [] : ['--runtime-dir', directory];
         const script = context.asAbsolutePath('dist/sidecar.mjs');

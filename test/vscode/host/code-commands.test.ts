@@ -63,7 +63,9 @@ describe('the commands about code', () => {
       },
     );
   });
-  after(() => outline.dispose());
+  after(() => {
+    outline.dispose();
+  });
   afterEach(closeEditors);
 
   const inFunction = (): Promise<vscode.TextEditor> =>
@@ -198,12 +200,12 @@ describe('Generate Commit Message', () => {
     for (let attempt = 0; attempt < 8 && inputBox.value !== 'MINE'; attempt += 1) {
       inputBox.value = '';
       const writing = vscode.commands.executeCommand('hearth.generateCommitMessage', { rootUri });
-      let over = false;
+      const end = { came: false };
       void writing.then(() => {
-        over = true;
+        end.came = true;
       });
-      await eventually('something is in the box', () => inputBox.value !== '' || over);
-      if (!over) inputBox.value = 'MINE';
+      await eventually('something is in the box', () => inputBox.value !== '' || end.came);
+      if (!end.came) inputBox.value = 'MINE';
       await writing;
     }
     assert.equal(inputBox.value, 'MINE');
