@@ -49,10 +49,14 @@ export async function symbolAt(document: TextDocument, line: number): Promise<Co
   return innermostSymbol((found ?? []).map(toCodeSymbol), line);
 }
 
-/** A selection that ends at the start of a line does not mean that line. */
+/**
+ * The lines of a range. A selection that ends at the start of a line does not mean that line, and an outline may be of a
+ * document that has become shorter since.
+ */
 export function wholeLines(document: TextDocument, { start, end }: Range): Range {
   const last = end.character === 0 && end.line > start.line ? end.line - 1 : end.line;
-  return new Range(start.line, 0, last, document.lineAt(last).range.end.character);
+  const there = Math.min(last, document.lineCount - 1);
+  return new Range(Math.min(start.line, there), 0, there, document.lineAt(there).range.end.character);
 }
 
 /** The text of the document before and after a range. */

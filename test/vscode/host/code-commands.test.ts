@@ -68,8 +68,14 @@ describe('the commands about code', () => {
   });
   afterEach(closeEditors);
 
-  const inFunction = (): Promise<vscode.TextEditor> =>
-    openEditor(code, { language, cursor: new vscode.Position(1, 4) });
+  const inFunction = async (): Promise<vscode.TextEditor> => {
+    const editor = await openEditor(code, { language, cursor: new vscode.Position(1, 4) });
+    await eventually(
+      'it is the active one',
+      () => vscode.window.activeTextEditor?.document === editor.document,
+    );
+    return editor;
+  };
   const answer = (): string => vscode.window.activeTextEditor?.document.getText() ?? '';
 
   it('explain the function that the cursor is in', async () => {
