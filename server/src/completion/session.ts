@@ -73,6 +73,9 @@ const graceMs = 250;
 const patienceMs = 600;
 /** How long a suggestion must have been shown before what follows it is prepared. */
 const aheadAfterMs = 120;
+/** How much text around the cursor says which definitions of other files are used, in UTF-16 units. */
+const nearBefore = 2000;
+const nearAfter = 500;
 /** Alternatives of a suggestion that was asked for by name. */
 const alternatives = 3;
 
@@ -132,7 +135,8 @@ export function createCompletionSession(
     const { contextSize } = ability.model;
     const infill = ability.kind === 'infill';
     const room = divideRoom(contextSize, answerTokens(shape), unitsPerToken.estimate(), infill);
-    const files = related.choose(place.uri, place.language, recent.all(), room.related);
+    const near = place.before.slice(-nearBefore) + place.after.slice(0, nearAfter);
+    const files = related.choose(place.uri, place.language, recent.all(), room.related, near);
     const window = cutWindow(place, room);
     return promptFor(ability, window, files, takesFiles, place.language, shape, variant);
   }

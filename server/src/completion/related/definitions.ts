@@ -3,21 +3,57 @@ import { depth } from '../place.js';
 /** Most units of one definition's line. */
 const longestLine = 200;
 
+/** A line of a file that says what it defines. */
+export interface Definition {
+  readonly name: string;
+  readonly line: string;
+}
+
 /**
  * The lines of a file that say what it defines: functions, types, classes with their methods, constants of the
  * module. Told by their form, which the languages that people write share; what is no code gives nothing.
  */
-export function definitionsOf(text: string, most: number): string {
-  const found: string[] = [];
-  let length = 0;
-  for (const line of text.split('\n')) {
-    const short = line.trimEnd();
-    if (short === '' || short.length > longestLine || !defines(short)) continue;
-    length += short.length + 1;
-    if (length > most) break;
-    found.push(short);
+export function definitionsOf(text: string): readonly Definition[] {
+  return text.split('\n').flatMap((whole) => {
+    const line = whole.trimEnd();
+    const isOne = line !== '' && line.length <= longestLine && defines(line);
+    return isOne ? [{ name: nameIn(line), line }] : [];
+  });
+}
+
+/**
+ * As many of a file's definitions as have room, in the order of the file: those that are used first, then those that
+ * come first.
+ *
+ * @param most room in UTF-16 units
+ */
+export function chooseDefinitions(
+  all: readonly Definition[],
+  most: number,
+  used: ReadonlySet<string> = new Set(),
+): string {
+  const chosen = new Set<Definition>();
+  let left = most;
+  for (const some of [all.filter(({ name }) => used.has(name)), all]) {
+    for (const one of some) {
+      if (chosen.has(one)) continue;
+      if (one.line.length + 1 > left) break;
+      left -= one.line.length + 1;
+      chosen.add(one);
+    }
   }
-  return found.join('\n');
+  return all
+    .filter((one) => chosen.has(one))
+    .map(({ line }) => line)
+    .join('\n');
+}
+
+/** The last word before what a definition takes, holds or is derived from. */
+function nameIn(line: string): string {
+  const [head = ''] = line
+    .replace(/^\s*func\s+\([^)]*\)/, '')
+    .split(/[(=:{<]|\b(?:extends|implements|for)\b/, 1);
+  return /[#\w$]+(?=\W*$)/.exec(head)?.[0] ?? '';
 }
 
 const topLevel = [

@@ -1,5 +1,5 @@
 import { ownCopy, plainLines } from '../place.js';
-import { definitionsOf } from './definitions.js';
+import { chooseDefinitions, definitionsOf, type Definition } from './definitions.js';
 import type { RecentDocument } from './recent-documents.js';
 
 /** What of another file a model is shown. */
@@ -11,12 +11,17 @@ export interface RelatedFile {
 
 /** Chooses what of other files goes before a document. One a connection: it remembers its last choice. */
 export interface RelatedFiles {
-  /** At most `room` units in all, the most stable files first. */
+  /**
+   * At most `room` units in all, the most stable files first.
+   *
+   * @param near the text around the cursor: of long files, what it names is shown first
+   */
   readonly choose: (
     uri: string,
     language: string,
     documents: readonly RecentDocument[],
     room: number,
+    near?: string,
   ) => readonly RelatedFile[];
 }
 
@@ -26,6 +31,8 @@ const shortFile = 1500;
 /** Most units of one file's definitions, and of the text around its last change. */
 const mostDefinitions = 1200;
 const aroundChange = 600;
+/** Names near a cursor that are remembered. */
+const mostNames = 2000;
 /** How many changes newer another file must be to take the place of one that was chosen before. */
 const loyalty = 500;
 /** A longer document is not read through at each trigger: only what is around its last change. */
@@ -38,28 +45,36 @@ const longestRead = 262_144;
  */
 export function createRelatedFiles(): RelatedFiles {
   let chosenBefore: ReadonlySet<string> = new Set();
-  const extracts = new Map<string, { readonly changedAt: number; readonly text: string }>();
+  const extracts = new Map<string, { readonly changedAt: number; readonly extract: Extract }>();
+  let used: Used = { uri: '', names: new Set() };
 
   const extract = (document: RecentDocument): string => {
     const known = extracts.get(document.uri);
-    if (known?.changedAt === document.changedAt) return known.text;
-    const text = ownCopy(extractOf(document));
+    if (known?.changedAt === document.changedAt) return textOf(known.extract, used.names);
+    const fresh = extractOf(document);
     extracts.delete(document.uri);
-    extracts.set(document.uri, { changedAt: document.changedAt, text });
+    extracts.set(document.uri, {
+      changedAt: document.changedAt,
+      extract: fresh,
+    });
     for (const uri of extracts.keys()) {
       if (extracts.size <= 4 * mostFiles) break;
       extracts.delete(uri);
     }
-    return text;
+    return textOf(fresh, used.names);
   };
 
   return {
-    choose: (uri, language, documents, room) => {
+    choose: (uri, language, documents, room, near = '') => {
       if (room <= 0) return [];
+      used = withNames(used, uri, near);
       const claims = documents
         .filter((document) => document.uri !== uri && isOfUse(document, language))
         .toSorted((left, right) => claim(right, chosenBefore) - claim(left, chosenBefore));
-      const chosen: { readonly document: RecentDocument; readonly text: string }[] = [];
+      const chosen: {
+        readonly document: RecentDocument;
+        readonly text: string;
+      }[] = [];
       let left = room;
       for (const document of claims) {
         if (chosen.length === mostFiles) break;
@@ -97,12 +112,44 @@ function byStability(one: RecentDocument, other: RecentDocument): number {
   return one.changedAt - other.changedAt || one.openedAt - other.openedAt;
 }
 
-function extractOf({ text, changeOffset }: RecentDocument): string {
-  if (text.includes('\0')) return '';
-  if (text.length <= shortFile) return plainLines(text).trim();
-  const definitions = text.length > longestRead ? '' : definitionsOf(plainLines(text), mostDefinitions);
-  if (changeOffset === undefined) return definitions;
-  return [definitions, linesAround(text, changeOffset)].filter((part) => part !== '').join('\n\n');
+/** What of a file is worth showing: the whole of it, or what it defines and what is around its last change. */
+type Extract =
+  | { readonly kind: 'whole'; readonly text: string }
+  | {
+      readonly kind: 'parts';
+      readonly definitions: readonly Definition[];
+      readonly around: string;
+    };
+
+function extractOf({ text, changeOffset }: RecentDocument): Extract {
+  if (text.includes('\0')) return { kind: 'whole', text: '' };
+  if (text.length <= shortFile) return { kind: 'whole', text: ownCopy(plainLines(text).trim()) };
+  const all = text.length > longestRead ? [] : definitionsOf(plainLines(text));
+  const definitions = all.map(({ name, line }) => ({
+    name: ownCopy(name),
+    line: ownCopy(line),
+  }));
+  const around = changeOffset === undefined ? '' : ownCopy(linesAround(text, changeOffset));
+  return { kind: 'parts', definitions, around };
+}
+
+function textOf(extract: Extract, names: ReadonlySet<string>): string {
+  if (extract.kind === 'whole') return extract.text;
+  const definitions = chooseDefinitions(extract.definitions, mostDefinitions, names);
+  return [definitions, extract.around].filter((part) => part !== '').join('\n\n');
+}
+
+/** What was named near the cursor of one document. */
+interface Used {
+  readonly uri: string;
+  readonly names: ReadonlySet<string>;
+}
+
+/** Names stay while one works on a document, so that what is shown of other files stands still. */
+function withNames({ uri: before, names }: Used, uri: string, near: string): Used {
+  const known = before === uri && names.size < mostNames ? names : new Set<string>();
+  const found = near.match(/[\w$]{3,64}/g) ?? [];
+  return { uri, names: new Set([...known, ...found.map(ownCopy)]) };
 }
 
 /** Whole lines around an offset. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { definitionsOf } from './definitions.js';
+import { chooseDefinitions, definitionsOf } from './definitions.js';
 import { createRecentDocuments } from './recent-documents.js';
 import { createRelatedFiles, nameOf } from './related-files.js';
 
@@ -33,11 +33,25 @@ describe('the definitions of a file', () => {
     ],
     ['prose', 'There was a class of people.\nThey went home.\n', []],
   ])('of %s', (_language, text, lines) => {
-    expect(definitionsOf(text, 4000)).toBe(lines.join('\n'));
+    expect(chooseDefinitions(definitionsOf(text), 4000)).toBe(lines.join('\n'));
   });
 
   it('keep to their room', () => {
-    expect(definitionsOf('export function abcdef() {}\n'.repeat(1000), 300).length).toBeLessThanOrEqual(300);
+    const all = definitionsOf('export function abcdef() {}\n'.repeat(1000));
+    expect(chooseDefinitions(all, 300).length).toBeLessThanOrEqual(300);
+  });
+
+  it.each([
+    ['export async function run<T>(times: number): T {', 'run'],
+    ['export interface Left extends Right {', 'Left'],
+    ['const make = (name) => {', 'make'],
+    ['class Cart(Base):', 'Cart'],
+    ['func (s *Server) Serve() error {', 'Serve'],
+    ['pub fn new() -> A {', 'new'],
+    ['MOST_TRIES = 3', 'MOST_TRIES'],
+    ['public static int total(int a) {', 'total'],
+  ])('are known by name: %j', (line, name) => {
+    expect(definitionsOf(line)).toEqual([{ name, line }]);
   });
 });
 
@@ -86,6 +100,21 @@ describe('other files', () => {
     expect(file?.text).toMatch(/^export function here\(\) \{/);
     expect(file?.text).toContain('const near = 1;');
     expect(file?.text.length).toBeLessThan(1500);
+  });
+
+  it('show of a long file first what the text at the cursor names, and go on showing it', () => {
+    const documents = createRecentDocuments();
+    const text = Array.from({ length: 200 }, (_unused, index) => `export function task${index}(): void {}\n`);
+    documents.opened('file:///a.ts', 'typescript', () => text.join(''));
+    const files = createRelatedFiles();
+    const chosen = (near: string): string =>
+      files.choose('file:///b.ts', 'typescript', documents.all(), 8000, near)[0]?.text ?? '';
+    expect(chosen('')).not.toContain('task177');
+    const first = chosen('await task177(task150(');
+    expect(first).toContain('task177(');
+    expect(first).toMatch(/task0\(.*task150\(.*task177\(/s);
+    expect(first.length).toBeLessThanOrEqual(1200);
+    expect(chosen('somewhere else in the document')).toBe(first);
   });
 
   it('are named by the end of their path, whatever the address looks like', () => {
