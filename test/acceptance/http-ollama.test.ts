@@ -112,7 +112,7 @@ describe('models and vectors', () => {
     expect(shown.details).toEqual(own?.details);
     expect(shown.details.parameter_size).toMatch(/^\d+\.\dM$/);
     expect(shown.details.family).not.toBe('');
-    const info = new Map(Object.entries(shown.model_info));
+    const info = new Map<string, unknown>(Object.entries(shown.model_info));
     expect(info.get('general.architecture')).toBe(shown.details.family);
     const context = info.get(`${shown.details.family}.context_length`);
     expect(context).toEqual(expect.any(Number));

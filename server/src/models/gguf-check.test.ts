@@ -86,8 +86,7 @@ test('a good file gives its facts', async () => {
 });
 
 test('thresholds of confidence are read, and what are none are not taken', async () => {
-  const read = async (confidence: readonly number[]): Promise<unknown> =>
-    (await check(makeTinyGguf({ confidence }))) as unknown;
+  const read = async (confidence: readonly number[]): Promise<unknown> => check(makeTinyGguf({ confidence }));
   expect(await read([-0.5, -0.25])).toMatchObject({ confidence: [-0.5, -0.25] });
   for (const wrong of [[], [0.5], [-Infinity], [Number.NaN], Array<number>(129).fill(-1)]) {
     expect(await read(wrong)).toMatchObject({ confidence: undefined });
