@@ -7,7 +7,7 @@ import { shapeAt } from '../../src/completion/shape.js';
 import { readDocuments } from '../corpus/build.js';
 import type { Document, Language } from '../corpus/document.js';
 import { calibrate, type Scored } from './calibrate.js';
-import { isLicenceText, repeats, runsOf, wordsOf } from './memory.js';
+import { copiedAnswers, isLicenceText, wordsOf } from './memory.js';
 import { editSimilarity, mean } from './metrics.js';
 import { type EvaluatedModel, openModel } from './model.js';
 import { canParse, keepsGrammar } from './parses.js';
@@ -86,11 +86,8 @@ export async function evaluate(
       places.push(await fillPlace(model, place, places.length));
       if (places.length % 100 === 0) say(`${places.length} of ${single.length + several.length} places`);
     }
-    const long = places.filter(({ text }) => wordsOf(text).length >= verbatimLength);
-    const runs =
-      long.length === 0
-        ? new Set<string>()
-        : runsOf(readDocuments(path.join(data, 'train.jsonl')), verbatimLength);
+    const long = places.map(({ text }) => text).filter((text) => wordsOf(text).length >= verbatimLength);
+    const train = long.length === 0 ? [] : readDocuments(path.join(data, 'train.jsonl'));
     return {
       file: path.basename(file),
       sizeBytes: statSync(file).size,
@@ -101,10 +98,7 @@ export async function evaluate(
       firstSuggestionMs,
       bitsPerByte,
       places,
-      verbatim: {
-        found: long.filter(({ text }) => repeats(text, runs, verbatimLength)).length,
-        of: long.length,
-      },
+      verbatim: { found: copiedAnswers(long, train, verbatimLength), of: long.length },
       licences: places.filter(({ text }) => isLicenceText(text)).length,
       thresholds: calibrate(
         places.filter(({ fitted, kind, shown }) => fitted && shown && kind !== 'lines'),

@@ -5,7 +5,7 @@ import type { Document } from '../corpus/document.js';
 import { readOptions } from '../options.js';
 import { calibrate, passes, type Scored } from './calibrate.js';
 import { textOf } from './evaluate.js';
-import { isLicenceText, repeats, runsOf } from './memory.js';
+import { copiedAnswers, isLicenceText } from './memory.js';
 import { editSimilarity, shareOf } from './metrics.js';
 import { keepsGrammar } from './parses.js';
 import { drawPlaces } from './places.js';
@@ -131,11 +131,24 @@ describe('memory', () => {
   const song = Array.from({ length: 30 }, (_, n) => `word${n}`).join(' ');
 
   test('a run from one package is found in any layout, one that several have is boilerplate', () => {
-    const alone = runsOf([document(song)], 10);
-    expect(repeats(`before ${song.replaceAll(' ', '\n  ')} after`, alone, 10)).toBe(true);
-    expect(repeats(song.split(' ').slice(0, 9).join(' '), alone, 10)).toBe(false);
-    const shared = runsOf([document(song), document(song, { package: 'b' })], 10);
-    expect(repeats(song, shared, 10)).toBe(false);
+    const inOne = [document(`first line\n${song}`), document('other words', { package: 'b' })];
+    expect(copiedAnswers([`before ${song.replaceAll(' ', '\n  ')} after`, 'nothing'], inOne, 10)).toBe(1);
+    expect(copiedAnswers([song.split(' ').slice(0, 9).join(' ')], inOne, 10)).toBe(0);
+    expect(copiedAnswers([song], [...inOne, document(song, { package: 'b' })], 10)).toBe(0);
+    expect(copiedAnswers([song], [...inOne, document(song)], 10)).toBe(1);
+  });
+
+  test('finds what a plain search finds', () => {
+    const words = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 12 });
+    fc.assert(
+      fc.property(words, words, fc.integer({ min: 1, max: 4 }), (answer, text, length) => {
+        const holds = answer.some((_, at) => {
+          const run = answer.slice(at, at + length);
+          return run.length === length && ` ${text.join(' ')} `.includes(` ${run.join(' ')} `);
+        });
+        expect(copiedAnswers([answer.join(' ')], [document(text.join(' '))], length)).toBe(holds ? 1 : 0);
+      }),
+    );
   });
 
   test('a licence is known by its words', () => {
