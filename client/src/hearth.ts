@@ -9,7 +9,9 @@ import { commitCommands } from './commit-message/commit-message.js';
 import { createGhostText, type GhostText } from './ghost-text/ghost-text.js';
 import { inlineEdits } from './inline-edit/inline-edit.js';
 import { provideLanguageModel } from './language-model/provider.js';
+import { useInChat } from './language-model/use-in-chat.js';
 import { modelCommands } from './models/model-commands.js';
+import { addParticipant } from './participant/participant.js';
 import { restartOnChange, sidecarArguments } from './settings.js';
 import { lazySession } from './sidecar/lazy-session.js';
 import { createSidecar } from './sidecar/sidecar.js';
@@ -54,6 +56,7 @@ export function createHearth(context: ExtensionContext): Hearth {
   });
   const views = showViews(sidecar, ghostText);
   const edits = inlineEdits(sidecar, context);
+  const inChat = useInChat(sidecar, context, log);
   context.subscriptions.push(
     log,
     changed,
@@ -62,9 +65,11 @@ export function createHearth(context: ExtensionContext): Hearth {
     ghostText.disposable,
     tellFailures(sidecar, () => log.show(true)),
     edits,
+    inChat,
     registerCommands(sidecar, log, {
       ...edits.commands,
       ...modelCommands(sidecar),
+      ...inChat.commands,
       ...codeCommands(sidecar),
       ...commitCommands(sidecar),
       'hearth.explainTerminalSelection': () => explainTerminalSelection(sidecar),
@@ -73,6 +78,7 @@ export function createHearth(context: ExtensionContext): Hearth {
     offerTools(sidecar),
     defineMcpServer(context),
     provideLanguageModel(sidecar, log),
+    addParticipant(sidecar),
     restartOnChange(sidecar),
   );
   sidecar.start();

@@ -50,11 +50,10 @@ describe('an answer that came to its end', () => {
 
   it('is wrong where it was cut off and may have lost a call, or all', () => {
     const cut = { ...answer, stopReason: 'length' } as const;
-    expect(answerFailure({ ...cut, toolCalls: [call] }, { tools: true })?.message).toMatch(
-      /cut off after 9 tokens/,
-    );
+    expect(answerFailure(cut, { tools: true })?.message).toMatch(/cut off after 9 tokens/);
     expect(answerFailure({ ...cut, content: '' }, { tools: false })).toBeDefined();
     expect(answerFailure(cut, { tools: false })).toBeUndefined();
+    expect(answerFailure({ ...cut, toolCalls: [call] }, { tools: true })).toBeUndefined();
   });
 
   it('is right else, with text or calls', () => {

@@ -48,9 +48,9 @@ export function answerFailure(
     );
   }
   if (stopReason === 'error') return new HearthFailure('The answer broke off. Try again.');
-  const nothing = content === '' && toolCalls.length === 0;
   // Half a call is no call: without a word of it, an agent would end as if all were done.
-  if (stopReason === 'length' && (asked.tools || nothing)) {
+  const lost = toolCalls.length === 0 && (asked.tools || content === '');
+  if (stopReason === 'length' && lost) {
     return new HearthFailure(
       `The answer was cut off after ${usage.completion_tokens} tokens, which is all that this model's context leaves for one. Ask for less at once, or choose a model with a larger context.`,
     );

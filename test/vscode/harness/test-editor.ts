@@ -14,8 +14,8 @@ export interface TestEditorOptions {
   /** True for a suite inside the extension host: see `EditorOptions.automation`. Hearth is then not installed. */
   readonly automation?: boolean;
   /**
-   * Loads the chat extension that VS Code brings along, with nobody signed in, and with a group of Hearth's models as
-   * the walkthrough makes it. The editor then runs as for its own automated tests: it shows no notification.
+   * Loads the chat extension that VS Code brings along, with nobody signed in. The editor then runs as for its own
+   * automated tests: it shows no notification.
    */
   readonly bundledChat?: boolean;
 }
@@ -29,6 +29,8 @@ export interface TestEditor {
   readonly workspace: string;
   /** The sidecar's, with `hearth.sock`, `admin.sock` and `rpc.sock`. */
   readonly runtimeDirectory: string;
+  /** Where the user's settings and the groups of chat models lie. */
+  readonly userDirectory: string;
   /** The sidecar's activity log is in here. */
   readonly logDirectory: string;
   /** Ends the editor and everything that it started, and removes its directory. */
@@ -53,7 +55,6 @@ export async function startTestEditor(options: TestEditorOptions = {}): Promise<
   };
   try {
     const codeServer = await provideCodeServer();
-    if (bundledChat) writeChatModels(path.join(directory, 'editor'));
     const server = await startEditorServer({
       codeServer,
       directory: path.join(directory, 'editor'),
@@ -69,19 +70,12 @@ export async function startTestEditor(options: TestEditorOptions = {}): Promise<
       remove();
     };
     const url = bundledChat ? developmentUrl(server, bundledChatExtension(codeServer)) : server.url;
-    return { server, url, directory, workspace, runtimeDirectory, logDirectory, stop };
+    const userDirectory = path.join(directory, 'editor/user/User');
+    return { server, url, directory, workspace, runtimeDirectory, userDirectory, logDirectory, stop };
   } catch (error) {
     remove();
     throw error;
   }
-}
-
-/** A group of Hearth's models is what makes VS Code's chat ask for no account. */
-function writeChatModels(editor: string): void {
-  const user = path.join(editor, 'user/User');
-  mkdirSync(user, { recursive: true });
-  const groups = [{ vendor: 'hearth', name: 'Hearth' }];
-  writeFileSync(path.join(user, 'chatLanguageModels.json'), JSON.stringify(groups));
 }
 
 function bundledChatExtension({ entry }: CodeServer): string {

@@ -7,6 +7,12 @@ import { chatModel, eventually, readyHearth } from './support.js';
 
 const user = (text: string): vscode.LanguageModelChatMessage => vscode.LanguageModelChatMessage.User(text);
 
+/** A whole PNG: VS Code looks at images before it passes them on. */
+const onePixel = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',
+  'base64',
+);
+
 describe("the model in VS Code's chat", () => {
   it('has the context that it really runs with', async () => {
     const hearth = await readyHearth();
@@ -53,19 +59,73 @@ describe("the model in VS Code's chat", () => {
     assert.equal(await model.countTokens(user('hello world')), counts[0]);
   });
 
+  it('calls a tool where a call is required, with arguments that fit its schema', async () => {
+    await readyHearth();
+    const model = await chatModel();
+    const colours = ['red', 'green'];
+    const inputSchema = {
+      type: 'object',
+      properties: { colour: { type: 'string', enum: colours } },
+      required: ['colour'],
+      additionalProperties: false,
+    };
+    const response = await model.sendRequest([user('Choose.')], {
+      tools: [{ name: 'choose', description: 'Chooses a colour.', inputSchema }],
+      toolMode: vscode.LanguageModelChatToolMode.Required,
+    });
+    const parts: unknown[] = [];
+    try {
+      for await (const part of response.stream) parts.push(part);
+    } catch (error) {
+      assert.fail(String(error));
+    }
+    const calls = parts.filter((part) => part instanceof vscode.LanguageModelToolCallPart);
+    assert.ok(calls.length > 0, 'no call was made');
+    for (const { name, input } of calls) {
+      assert.equal(name, 'choose');
+      assert.ok(colours.includes(String((input as { colour?: unknown }).colour)), JSON.stringify(input));
+    }
+    assert.ok(parts.every((part) => !(part instanceof vscode.LanguageModelTextPart)));
+  });
+
+  it('is refused with words that say what to do where the prompt is larger than the context', async () => {
+    await readyHearth();
+    const model = await chatModel();
+    const tools = [{ name: 'choose', description: 'Chooses.', inputSchema: { type: 'object' } }];
+    const failure = await failureOf(model, [user('word '.repeat(4000))], { tools });
+    assert.match(failure, /context holds \d+/);
+    assert.match(failure, /1 tools are part of the prompt|switch those off/);
+  });
+
+  it('is refused with words that say what to do where there is an image and it cannot see', async () => {
+    await readyHearth();
+    const image = vscode.LanguageModelDataPart.image(onePixel, 'image/png');
+    const text = new vscode.LanguageModelTextPart('What is this?');
+    const failure = await failureOf(await chatModel(), [vscode.LanguageModelChatMessage.User([text, image])]);
+    assert.match(failure, /cannot look at images. Remove the image/);
+  });
+
   it('is refused with words that can be read where the request is wrong', async () => {
     await readyHearth();
     const model = await chatModel();
-    const failure = await model
-      .sendRequest([user('x')], { modelOptions: { temperature: -1 } })
-      .then(piecesOf)
-      .then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-    assert.match(String(failure), /temperature/);
+    const failure = await failureOf(model, [user('x')], { modelOptions: { temperature: -1 } });
+    assert.match(failure, /temperature/);
   });
 });
+
+/** What is said of a request that fails; empty where it does not. */
+async function failureOf(
+  model: vscode.LanguageModelChat,
+  messages: vscode.LanguageModelChatMessage[],
+  options: vscode.LanguageModelChatRequestOptions = {},
+): Promise<string> {
+  try {
+    await piecesOf(await model.sendRequest(messages, options));
+    return '';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
 
 async function piecesOf(response: vscode.LanguageModelChatResponse): Promise<readonly string[]> {
   const pieces: string[] = [];

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import os from 'node:os';
@@ -8,7 +8,7 @@ import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
 import { chunk, json, UpstreamServer, type Seen } from '../../support/upstream.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { askHealth, readyEntry } from './hearth-page.js';
+import { askHealth, readyEntry, runCommand } from './hearth-page.js';
 
 /**
  * VS Code's own chat and inline chat, with the chat extension that VS Code brings along and nobody signed in, answered by
@@ -22,7 +22,17 @@ interface Asked {
   readonly messages: readonly { readonly role: string; readonly content: unknown }[];
   readonly tools?: readonly { readonly function: { readonly name: string } }[];
   readonly tool_choice?: string;
+  readonly temperature?: number;
 }
+
+/** For what takes its time on a busy machine. */
+const patient = { timeout: 60_000 };
+
+const chatSettings = {
+  'inlineChat.defaultModel': 'scripted (remote) (hearth)',
+  'chat.utilityModel': 'hearth/scripted',
+  'chat.utilitySmallModel': 'hearth/scripted',
+};
 
 type Script = (asked: Asked, response: ServerResponse) => Promise<void> | void;
 
@@ -39,7 +49,12 @@ beforeAll(async () => {
   writeFileSync(file, JSON.stringify({ backends: [backend] }));
   workbench = await openWorkbench({
     bundledChat: true,
-    files: { 'add.ts': original, 'sum.ts': original, 'times.ts': original },
+    files: {
+      'add.ts': original,
+      'sum.ts': original,
+      'times.ts': original,
+      'big.txt': 'words '.repeat(100_000),
+    },
     env: { HEARTH_CONFIG: file },
     settings: { 'hearth.inlineCompletions.enabled': false, 'editor.minimap.enabled': false },
   });
@@ -56,6 +71,15 @@ beforeEach(() => {
   script = (_, response) => say(response, ['Nothing is scripted.']);
 });
 
+describe("Hearth in VS Code's chat", () => {
+  it('is set up by one command, without an account', async () => {
+    keepPicture('native-setup-failed');
+    await runCommand(workbench.page, "Hearth: Use Hearth in VS Code's Chat");
+    await expect.poll(settings, patient).toMatchObject(chatSettings);
+    await expect.poll(groups, patient).toEqual([{ name: 'Hearth', vendor: 'hearth' }]);
+  });
+});
+
 describe('inline chat', () => {
   it('applies the edit that the model makes by a call, and lets it be kept', async () => {
     keepPicture('native-inline-chat-failed');
@@ -63,9 +87,11 @@ describe('inline chat', () => {
     await askInline('add.ts', 'Multiply in place of adding');
     await line('return a * b').waitFor();
     await workbench.shot('native-inline-chat');
-    expect(lastAsked().tools?.map((tool) => tool.function.name)).toEqual(['replace_string_in_file']);
+    const { tools, tool_choice, temperature } = asked().at(-1) ?? {};
+    expect(tools?.map((tool) => tool.function.name)).toEqual(['replace_string_in_file']);
+    expect({ tool_choice, temperature }).toEqual({ tool_choice: 'auto', temperature: 0.2 });
     await workbench.page.getByText('Keep', { exact: true }).first().click();
-    await expect.poll(() => onDisk('add.ts')).toContain('return a * b;');
+    await expect.poll(() => onDisk('add.ts'), patient).toContain('return a * b;');
   });
 
   it('says that nothing was changed where the model only talks', async () => {
@@ -92,41 +118,90 @@ describe('chat as an agent', () => {
       if (messages.some(({ role }) => role === 'tool')) say(response, ['It multiplies ', 'now.']);
       else call(response, 'replace_string_in_file', edit('times.ts', 'a + b', 'a * b'));
     };
-    await askAgent('Make times.ts multiply');
+    await ask('Make times.ts multiply');
     await chat().getByText('It multiplies now.').waitFor();
     expect(onDisk('times.ts')).toContain('return a * b;');
-    const roles = lastAsked().messages.map(({ role }) => role);
+    const roles = asked()
+      .at(-1)
+      ?.messages.map(({ role }) => role);
     expect(roles).toEqual(['system', 'user', 'assistant', 'tool']);
     await workbench.shot('native-agent');
   });
 
   it('stops the engine when it is stopped', async () => {
     keepPicture('native-agent-stop-failed');
-    const before = service.asked('/v1/chat/completions').length;
-    // It goes on until nobody listens any more.
-    script = async (_, response) => {
-      for (let word = 1; !response.destroyed; word += 1) {
-        response.write(chunk(`word${word} `));
-        await delay(100);
-      }
-    };
-    await askAgent('Count');
-    await chat().getByText('word3').first().waitFor();
-    await chat().locator('.codicon-stop-circle').first().click();
-    const asked = await service.request('/v1/chat/completions', before + 1);
-    await asked.closed;
-    await expect
-      .poll(async () => (await askHealth(workbench.editor.runtimeDirectory)).admission.permitsInUse)
-      .toBe(0);
+    await stopWhileCounting('Count');
   });
 
   it('says why there is no answer', async () => {
     keepPicture('native-agent-failure-failed');
     script = (_, response) => void response.destroy();
-    await askAgent('Fail');
+    await ask('Fail');
     await chat().getByText('the connection to the service broke').waitFor();
     // A stack would stand behind the reason.
     expect(await chat().innerText()).not.toContain('.cjs');
+  });
+});
+
+describe('@hearth', () => {
+  it('explains the file that is open, and remembers what was said', async () => {
+    keepPicture('participant-explain-failed');
+    script = (_, response) => say(response, ['It adds ', 'two numbers.']);
+    await open('sum.ts');
+    await ask('@hearth /explain in one sentence');
+    await chat().getByText('It adds two numbers.').waitFor();
+    const [system, user] = asked().at(-1)?.messages ?? [];
+    expect(system?.content).toContain('You help a programmer');
+    expect(user?.content).toContain(original.trim());
+    expect(user?.content).toContain('in one sentence');
+    script = (_, response) => say(response, ['Because of ', 'the plus.']);
+    await ask('@hearth why?');
+    await chat().getByText('Because of the plus.').waitFor();
+    const said =
+      asked()
+        .at(-1)
+        ?.messages.map(({ content }) => content) ?? [];
+    expect(said.slice(1, 3)).toEqual(['/explain in one sentence', 'It adds two numbers.']);
+    expect(said[3]).toContain('why?');
+  });
+
+  it('tells of the daemon, its models and its queue without asking a model', async () => {
+    keepPicture('participant-health-failed');
+    const before = asked().length;
+    await ask('@hearth /health ');
+    await chat().getByText('Context: 65,536 tokens').waitFor();
+    await workbench.shot('participant');
+    await ask('@hearth /models ');
+    await chat().getByText('scripted (remote): scripted · ready').waitFor();
+    await ask('@hearth /queue ');
+    await chat().getByText('Nothing is being generated. Running: 0 of 4.').waitFor();
+    expect(asked().length).toBe(before);
+  });
+
+  it('says what to do where the code is larger than the context, and where there is none', async () => {
+    keepPicture('participant-bad-input-failed');
+    await open('big.txt');
+    await ask('@hearth /tests ');
+    await chat().getByText('room for 61440 beside the answer. Select or attach less').waitFor();
+    await runCommand(workbench.page, 'View: Close All Editors');
+    await workbench.page.locator('.editor-group-container .tab').first().waitFor({ state: 'detached' });
+    await ask('@hearth /fix ');
+    await chat().getByText('There is no code to work on. Open a file').waitFor();
+  });
+
+  it('stops the engine when it is stopped', async () => {
+    keepPicture('participant-stop-failed');
+    await stopWhileCounting('@hearth count');
+  });
+});
+
+describe('what was set up', () => {
+  it('is undone by one command', async () => {
+    keepPicture('native-undo-failed');
+    await runCommand(workbench.page, "Hearth: Undo Use Hearth in VS Code's Chat");
+    await expect
+      .poll(() => Object.keys(settings()).filter((name) => name in chatSettings), patient)
+      .toEqual([]);
   });
 });
 
@@ -136,7 +211,9 @@ function answerAsScripted(response: ServerResponse, seen: Seen): Promise<void> |
     return;
   }
   response.writeHead(200, { 'Content-Type': 'text/event-stream' });
-  return script(JSON.parse(seen.body.toString()) as Asked, response);
+  const wish = JSON.parse(seen.body.toString()) as Asked;
+  if (!isUtility(wish)) return script(wish, response);
+  say(response, ['A title']);
 }
 
 function say(response: ServerResponse, pieces: readonly string[]): void {
@@ -163,16 +240,55 @@ function edit(file: string, oldString: string, newString: string): Readonly<Reco
   return { filePath: path.join(workbench.editor.workspace, file), oldString, newString };
 }
 
-function lastAsked(): Asked {
-  return JSON.parse(service.asked('/v1/chat/completions').at(-1)?.body.toString() ?? '{}') as Asked;
+/** What was asked for, in order, without what VS Code asks its utility model. */
+function asked(): readonly Asked[] {
+  return service
+    .asked('/v1/chat/completions')
+    .map(({ body }) => JSON.parse(body.toString()) as Asked)
+    .filter((wish) => !isUtility(wish));
+}
+
+/** Whether VS Code asks its utility model, for a title or a few words of progress: chat brings tools, `@hearth` its own words. */
+function isUtility({ messages, tools = [] }: Asked): boolean {
+  return tools.length === 0 && !String(messages[0]?.content).includes('You help a programmer');
+}
+
+/** Asks for an answer without an end, stops it, and sees that the engine stops. */
+async function stopWhileCounting(question: string): Promise<void> {
+  let stopped = (): void => undefined;
+  const isStopped = new Promise<void>((resolve) => {
+    stopped = resolve;
+  });
+  // It goes on until nobody listens any more.
+  script = async (_, response) => {
+    for (let word = 1; !response.destroyed; word += 1) {
+      response.write(chunk(`word${word} `));
+      await delay(100);
+    }
+    stopped();
+  };
+  const before = await chat().getByText('word3').count();
+  await ask(question);
+  await chat().getByText('word3').nth(before).waitFor();
+  await chat().locator('.codicon-stop-circle').first().click();
+  await isStopped;
+  await expect
+    .poll(async () => (await askHealth(workbench.editor.runtimeDirectory)).admission.permitsInUse, patient)
+    .toBe(0);
+}
+
+async function open(file: string): Promise<void> {
+  const { page } = workbench;
+  await page.keyboard.press('Escape');
+  await page.locator('.explorer-folders-view .monaco-list-row').filter({ hasText: file }).first().dblclick();
+  await page.locator('.tab.active').filter({ hasText: file }).waitFor();
+  await page.locator('.editor-group-container.active .view-line').first().waitFor();
 }
 
 /** Opens a file, asks VS Code's inline chat for a change at its second line, and sends. */
 async function askInline(file: string, instruction: string): Promise<void> {
   const { page } = workbench;
-  await page.keyboard.press('Escape');
-  await page.locator('.explorer-folders-view .monaco-list-row').filter({ hasText: file }).first().dblclick();
-  await page.locator('.tab.active').filter({ hasText: file }).waitFor();
+  await open(file);
   await line('return').click();
   await page.keyboard.press('Control+i');
   const input = page.locator('.inline-chat .interactive-input-part .monaco-editor.focused').first();
@@ -182,11 +298,14 @@ async function askInline(file: string, instruction: string): Promise<void> {
   await page.keyboard.press('Enter');
 }
 
-/** Asks in the chat view, in a chat that is new. */
-async function askAgent(question: string): Promise<void> {
+/** Asks in the chat view. */
+async function ask(question: string): Promise<void> {
   const { page } = workbench;
-  await chat().locator('.interactive-input-part .monaco-editor .view-lines').first().click();
-  await page.keyboard.type(question);
+  const input = chat().locator('.interactive-input-part .monaco-editor .view-lines').first();
+  await input.click();
+  // All at once: key by key, a list of names opens at the first, and Enter would take one of them.
+  await page.keyboard.insertText(question);
+  await input.filter({ hasText: question.trim().split(' ').at(-1) ?? '' }).waitFor();
   await page.keyboard.press('Enter');
 }
 
@@ -204,6 +323,18 @@ function line(text: string): Locator {
     .locator('.editor-group-container.active .view-line')
     .filter({ hasText: text })
     .first();
+}
+
+/** The user's settings as they are on the disk. */
+function settings(): Readonly<Record<string, unknown>> {
+  const text = readFileSync(path.join(workbench.editor.userDirectory, 'settings.json'), 'utf8');
+  return JSON.parse(text) as Readonly<Record<string, unknown>>;
+}
+
+/** The groups of models as they are on the disk. */
+function groups(): unknown {
+  const file = path.join(workbench.editor.userDirectory, 'chatLanguageModels.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
 }
 
 function onDisk(file: string): string {
