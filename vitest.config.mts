@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 const conditions = ['hearth-source', 'node', 'import', 'module', 'default'];
 /** For the projects that have property tests. */
 const setupFiles = ['./test/support/seed.ts'];
+/** A second try for an unlucky moment of a busy machine; `npm test` names the tests that needed one. */
+const retry = 1;
 const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },
@@ -19,6 +21,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
+          retry,
           setupFiles,
           include: [
             'protocol/{src,node}/**/*.test.ts',
@@ -35,11 +38,12 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'acceptance',
+          retry,
           setupFiles,
           include: ['test/{acceptance,faults}/**/*.test.ts'],
           globalSetup: ['test/support/built.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -47,6 +51,7 @@ export default defineConfig({
         test: {
           // A real VS Code in a browser: one at a time, and slow to start.
           name: 'vscode',
+          retry,
           include: ['test/vscode/**/*.test.ts'],
           exclude: ['test/vscode/host/**'],
           globalSetup: ['test/support/built.ts'],

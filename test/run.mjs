@@ -9,9 +9,6 @@ import { run } from '../client/dev/processes.mjs';
 
 /** `npm test`: installs what is missing and runs everything. `npm test -- lint unit` runs only those steps. */
 
-/** How many tests came out how. @typedef {{ passed: number, failed: number, skipped: number }} Counts */
-
-/** @type {Counts} */
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const stopping = new AbortController();
 const { signal } = stopping;
@@ -41,6 +38,9 @@ const steps = {
 
 /** @type {string[]} */
 const broken = [];
+/** One line for each test that failed, and for each that passed only when it was tried again. */
+const failures = /** @type {string[]} */ ([]);
+const wobbly = /** @type {string[]} */ ([]);
 const skipsVscode = process.env.HEARTH_SKIP_VSCODE === '1';
 try {
   await main(process.argv.slice(2));
@@ -53,6 +53,9 @@ if (broken.length > 0) say(`Failed: ${broken.join(', ')} (${total()})`);
 else say(`Everything passed (${total()})`);
 if (skipsVscode) say('The VS Code tests were SKIPPED, because HEARTH_SKIP_VSCODE=1 is set.');
 say(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+for (const line of wobbly) say(`Passed only at the second try: ${line}`);
+// Last, so that whoever sees only the end of a long log sees what to look at.
+for (const line of failures) say(`Failed: ${line}`);
 process.exit(broken.length > 0 ? 1 : 0);
 
 /** @param {readonly string[]} args */
@@ -120,6 +123,8 @@ async function vitest(project, note) {
     counts.passed += found.passed;
     counts.failed += found.failed;
     counts.skipped += found.skipped;
+    failures.push(...found.failures);
+    wobbly.push(...found.wobbly);
     if (found.passed > 0 || found.failed > 0) {
       say(`  ${found.passed} passed, ${found.failed} failed, ${found.skipped} skipped`);
     }
@@ -127,22 +132,43 @@ async function vitest(project, note) {
 }
 
 /**
- * @param {string} report a JSON report of vitest's
- * @returns {Counts} a run that ended without a report failed once
+ * How many tests came out how, and a line for each failure.
+ *
+ * @param {string} report a JSON report of vitest's; a run that ended without one failed once
  */
 function countsOf(report) {
-  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 };
+  if (!existsSync(report)) {
+    return { passed: 0, failed: 1, skipped: 0, failures: ['vitest wrote no report'], wobbly: [] };
+  }
   /** @type {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, numTodoTests: number,
-   *   numFailedTestSuites: number, testResults: { status: string, assertionResults: unknown[] }[] }} */
+   *   testResults: { name: string, message: string, status: string,
+   *     assertionResults: { status: string, fullName: string, failureMessages: string[] }[] }[] }} */
   const result = JSON.parse(readFileSync(report, 'utf8'));
-  // A file that could not even be loaded has no tests to fail.
+  const line = (
+    /** @type {string} */ file,
+    /** @type {string} */ test,
+    /** @type {string | undefined} */ why,
+  ) => [path.relative(root, file), test, why?.split('\n', 1)[0]].filter(Boolean).join(' > ').slice(0, 300);
+  const tests = result.testResults.flatMap((file) =>
+    file.assertionResults.map(({ status, fullName, failureMessages }) => ({
+      status,
+      line: line(file.name, fullName, failureMessages[0]),
+      wasTriedAgain: failureMessages.length > 0 && status === 'passed',
+    })),
+  );
+  // A file that could not be loaded, or prepared, has no test that failed.
   const unloaded = result.testResults.filter(
-    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+    (file) => file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed'),
   );
   return {
     passed: result.numPassedTests,
     failed: result.numFailedTests + unloaded.length,
     skipped: result.numPendingTests + result.numTodoTests,
+    failures: [
+      ...unloaded.map((file) => line(file.name, '', file.message)),
+      ...tests.filter(({ status }) => status === 'failed').map((test) => test.line),
+    ],
+    wobbly: tests.filter(({ wasTriedAgain }) => wasTriedAgain).map((test) => test.line),
   };
 }
 

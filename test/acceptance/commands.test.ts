@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Exit, hearthScope, type HearthProcess, type Home } from '../support/daemon.js';
 import { askOnce, isObject, say } from '../support/raw-client.js';
 import { health, RpcPeer } from '../support/rpc-peer.js';
+import { until } from '../support/wait.js';
 
 describe('the commands that look after a daemon', () => {
   const hearth = hearthScope('test');
@@ -82,11 +83,15 @@ describe('the commands that look after a daemon', () => {
       home: daemon.home,
     });
     await watch.printed('permits 0 of 1 in use');
-    // It subscribes after that; a request that is long enough is seen in any case.
-    await daemon.log.waitFor({ msg: 'connection_accepted' }, { count: 2 });
+    await watch.printed('ready · 0 of 1 running · 0 waiting');
     await askOnce(daemon.home.inferenceSocket, say('one'));
-    await watch.printed('1 of 1 running');
-    await watch.printed('0 of 1 running');
+    const told = (): string[] =>
+      [...watch.stdout.matchAll(/^ready · (\d of 1 running)/gm)].map(([, load]) => load ?? '');
+    await until(
+      () => (told().length >= 3 ? true : undefined),
+      () => watch.describe(),
+    );
+    expect(told().slice(0, 3)).toEqual(['0 of 1 running', '1 of 1 running', '0 of 1 running']);
     await daemon.stop();
     expect((await watch.end()).code).toBe(0);
   });

@@ -5,7 +5,7 @@ import type { EventEmitter } from 'node:events';
  */
 
 /** Longest wait for anything that should happen, in milliseconds: far above what a loaded machine needs. */
-export const ceilingMs = 20_000;
+export const ceilingMs = 45_000;
 
 /**
  * `promise`, or a failure that says what was waited for.

@@ -50,14 +50,13 @@ export async function status(flags: StatusFlags): Promise<ExitCode> {
   return last === 'ready' ? exitCodes.ok : exitCodes.notReady;
 }
 
-/** Says how busy the daemon is, whenever that changes; the admin socket tells the rest. */
+/** Says how busy the daemon is, now and whenever that changes; the admin socket tells the rest. */
 async function follow(paths: RuntimePaths, signal: AbortSignal): Promise<void> {
   let last: string | undefined;
   try {
     for await (const body of watchStatus(paths.inference, signal)) {
       const text = describeLoad(body);
-      // How it is at the start was shown in full.
-      if (last !== undefined && text !== last) process.stdout.write(`${text}\n`);
+      if (text !== last) process.stdout.write(`${text}\n`);
       last = text;
     }
   } catch (error) {
