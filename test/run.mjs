@@ -116,7 +116,8 @@ async function vitest(project, note) {
   let seen = 0;
   try {
     await tool('vitest/vitest.mjs', ['run', '--project', project, ...reporters], (line) => {
-      if (/^\s*[✓❯]/.test(line.replaceAll(/\u001B\[\d+m/g, ''))) note(`${++seen} files`);
+      // A line of a file, not one of a slow test in it.
+      if (/^ [✓❯] /.test(line.replaceAll(/\u001B\[\d+m/g, ''))) note(`${++seen} files`);
     });
   } finally {
     const found = countsOf(report);

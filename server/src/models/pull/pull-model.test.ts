@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import { promises as fs } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -424,7 +425,17 @@ describe('where models may come from', () => {
 });
 
 test('two pulls of one model at a time: the second is told so', async () => {
-  const first = pull();
+  const steps = new EventEmitter();
+  const asked = once(steps, 'asked');
+  const refused = once(steps, 'refused').then(() => false);
+  // The first has the model to itself from before it asks the server, and goes on when the second has been refused.
+  server.behaviour = () => {
+    steps.emit('asked');
+    return refused;
+  };
+  const first = pull({ tuning: { parts: 1, leastPartBytes: 64 * 1024, pauseMs: 1, stallMs: 60_000 } });
+  await asked;
   await expect(pull({ name: 'again' })).rejects.toMatchObject({ code: 'backend_unavailable' });
+  steps.emit('refused');
   await first;
 });
