@@ -2,8 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 /** Workspace packages resolve to their TypeScript sources; nothing has to be built for a unit test. */
 const conditions = ['hearth-source', 'node', 'import', 'module', 'default'];
-/** For the projects that have property tests. */
-const setupFiles = ['./test/support/seed.ts'];
+/** Property tests try the same cases each time, and whoever waits for something has patience. */
+const setupFiles = ['./test/support/seed.ts', './test/support/patience.ts'];
+const patient = { poll: { timeout: 20_000 } };
 /** A second try for an unlucky moment of a busy machine; `npm test` names the tests that needed one. */
 const retry = 1;
 const shared = {
@@ -23,6 +24,7 @@ export default defineConfig({
           name: 'unit',
           retry,
           setupFiles,
+          expect: patient,
           include: [
             'protocol/{src,node}/**/*.test.ts',
             'server/{src,pilot}/**/*.test.ts',
@@ -30,8 +32,8 @@ export default defineConfig({
             'client/dev/**/*.test.ts',
             'test/{lint,support}/**/*.test.ts',
           ],
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
@@ -40,6 +42,7 @@ export default defineConfig({
           name: 'acceptance',
           retry,
           setupFiles,
+          expect: patient,
           include: ['test/{acceptance,faults}/**/*.test.ts'],
           globalSetup: ['test/support/built.ts'],
           testTimeout: 120_000,
@@ -52,12 +55,14 @@ export default defineConfig({
           // A real VS Code in a browser: one at a time, and slow to start.
           name: 'vscode',
           retry,
+          setupFiles,
+          expect: { poll: { timeout: 60_000 } },
           include: ['test/vscode/**/*.test.ts'],
           exclude: ['test/vscode/host/**'],
           globalSetup: ['test/support/built.ts'],
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
+          testTimeout: 240_000,
+          hookTimeout: 300_000,
         },
       },
     ],

@@ -122,8 +122,8 @@ describe('the life of the service', () => {
     await process.printed('babysitter of sat');
     const since = performance.now();
     expect((await process.end()).code).toBe(4);
-    // A Node program takes about this long to start and to exit, on a busy machine longer.
-    expect(performance.now() - since).toBeLessThan(5000);
+    // The startup timeout is a minute. A Node program starts and exits within a second, on a busy machine within many.
+    expect(performance.now() - since).toBeLessThan(30_000);
     expect(process.stdout).toContain('given_up: it exited with code 7');
   });
 
@@ -176,7 +176,7 @@ describe('the life of the service', () => {
     process.signal('SIGTERM');
     expect((await process.end()).code).toBe(0);
     expect(performance.now() - since).toBeGreaterThan(4500);
-    expect(performance.now() - since).toBeLessThan(9000);
+    expect(performance.now() - since).toBeLessThan(30_000);
     await allGone(all, 'the service and what it started');
   });
 

@@ -4,6 +4,7 @@ import { connect, ConnectError, loadVectors, runDaemonVector } from '@hearth/pro
 import { ConnectionLostError } from '@hearth/protocol';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { hearthScope, type HearthProcess } from '../support/daemon.js';
+import { HeldService, serveBefore } from '../support/held-service.js';
 
 const hello = { messages: [{ role: 'user' as const, content: 'hello' }] };
 const vectors = await loadVectors();
@@ -32,7 +33,7 @@ describe('the client library', () => {
     const since = performance.now();
     // ENOTDIR: no waiting makes a directory of it. The bound of the retry is 30 s.
     await expect(connect({ path: path.join(file, 'hearth.sock') })).rejects.toThrow(ConnectError);
-    expect(performance.now() - since).toBeLessThan(5000);
+    expect(performance.now() - since).toBeLessThan(20_000);
   });
 
   test('row 173: the answer is an async iterator of pieces that returns the end', async () => {
@@ -48,7 +49,7 @@ describe('the client library', () => {
   });
 
   test('row 173: a signal cancels, in the daemon too', async () => {
-    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 800 } });
+    const daemon = await serveBefore(hearth, await HeldService.listen(['a', 'b']));
     const client = await connect({ path: daemon.home.inferenceSocket });
     const stop = new AbortController();
     const pieces: string[] = [];
@@ -64,7 +65,7 @@ describe('the client library', () => {
   });
 
   test('row 173: the end of the stream without a terminal frame is an error', async () => {
-    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 800 } });
+    const daemon = await serveBefore(hearth, await HeldService.listen(['a', 'b']));
     const client = await connect({ path: daemon.home.inferenceSocket });
     const answer = client.generate(hello);
     expect(await answer.next()).toMatchObject({ value: 'a' });

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Exit, type Home, hearthScope, type HearthProcess } from '../support/daemon.js';
+import { HeldService, serveBefore } from '../support/held-service.js';
 import { say, toFrame } from '../support/raw-client.js';
 import { processesNaming } from '../support/processes.js';
 
@@ -91,14 +92,14 @@ describe('the command line', () => {
   });
 
   test('hearth generate streams from the running daemon as the tokens come', async () => {
-    const daemon = await hearth.serve({
-      mock: { tokens: ['alpha ', 'beta ', 'gamma'], token_delay_ms: 300 },
-    });
+    const service = await HeldService.listen(['alpha ', 'beta ', 'gamma']);
+    const daemon = await serveBefore(hearth, service);
     const generate = hearth.run(['generate', 'hi', '--runtime-dir', daemon.home.runtimeDir], {
       home: daemon.home,
     });
     await generate.printed('alpha ');
-    expect(generate.stdout).not.toContain('gamma');
+    expect(generate.stdout).toBe('alpha ');
+    service.release();
     expect(await generate.end()).toEqual({ code: 0, signal: null });
     expect(generate.stdout).toBe('alpha beta gamma\n');
   });
@@ -160,7 +161,7 @@ describe('the command line', () => {
   });
 
   test('hearth generate that is interrupted ends with 130, and the work in the daemon with it', async () => {
-    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 1000 } });
+    const daemon = await serveBefore(hearth, await HeldService.listen(['a', 'b']));
     const generate = hearth.run(['generate', 'hi', '--runtime-dir', daemon.home.runtimeDir], {
       home: daemon.home,
     });

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type Exit, hearthScope, type HearthProcess, type Home } from '../support/daemon.js';
-import { askOnce, isObject, say } from '../support/raw-client.js';
+import { isObject, say } from '../support/raw-client.js';
 import { health, RpcPeer } from '../support/rpc-peer.js';
 import { until } from '../support/wait.js';
 
@@ -78,13 +78,17 @@ describe('the commands that look after a daemon', () => {
   });
 
   test('hearth status --watch tells of work as it comes and goes', async () => {
-    const daemon = await hearth.serve({ mock: { tokens: ['a', 'b', 'c'], token_delay_ms: 300 } });
+    const daemon = await hearth.serve({ mock: { token_delay_ms: 600_000 } });
     const watch = hearth.run(['status', '--watch', '--runtime-dir', daemon.home.runtimeDir], {
       home: daemon.home,
     });
     await watch.printed('permits 0 of 1 in use');
     await watch.printed('ready · 0 of 1 running · 0 waiting');
-    await askOnce(daemon.home.inferenceSocket, say('one'));
+    // It runs until it was told of: states of which only the last counts may be passed over.
+    const client = await daemon.connect();
+    await client.sendJson(say('one'));
+    await watch.printed('ready · 1 of 1 running · 0 waiting');
+    client.destroy();
     const told = (): string[] =>
       [...watch.stdout.matchAll(/^ready · (\d of 1 running)/gm)].map(([, load]) => load ?? '');
     await until(

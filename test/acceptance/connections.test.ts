@@ -9,8 +9,9 @@ describe('connections', () => {
   test('row 155: one connection too many is told the cap and its limit; when one leaves there is room', async () => {
     const home = hearth.makeHome();
     // The last sixteen are kept for editors and for whoever looks after the daemon.
-    const daemon = await hearth.serve({ home, args: configured(home, { limits: { connections: 18 } }) });
-    const held = [await daemon.connect(), await daemon.connect()];
+    const daemon = hearth.spawnServe({ home, args: configured(home, { limits: { connections: 18 } }) });
+    // No other connection was there before, which the daemon might still count.
+    const held = [await daemon.ready(), await daemon.connect()];
     const refused = await daemon.connect();
     const [told, ...more] = await refused.rest();
     expect(told).toMatchObject({ id: '', type: 'error', code: 'queue_full' });

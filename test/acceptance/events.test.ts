@@ -2,6 +2,7 @@ import { engineEventSchema } from '@hearth/protocol';
 import { describe, expect, test } from 'vitest';
 import { configured, type HearthProcess, hearthScope } from '../support/daemon.js';
 import { EventCollector } from '../support/event-collector.js';
+import { freePorts } from '../support/http.js';
 import { askOnce, isObject, say } from '../support/raw-client.js';
 import { until } from '../support/wait.js';
 
@@ -132,7 +133,7 @@ describe('engine events', () => {
       // Nor the end.
       const since = performance.now();
       expect(await daemon.stop()).toMatchObject({ code: 0 });
-      expect(performance.now() - since).toBeLessThan(5000);
+      expect(performance.now() - since).toBeLessThan(20_000);
     } finally {
       await collector?.close();
     }
@@ -235,8 +236,8 @@ describe('health and metrics', () => {
     const home = hearth.makeHome();
     const daemon = hearth.spawnServe({
       home,
-      args: ['--metrics-port', String(await freePort())],
-      mock: { ready_after_ms: 1500 },
+      args: ['--metrics-port', String(await freePorts())],
+      mock: { ready_after_ms: 4000 },
     });
     const port = /--metrics-port (\d+)/u.exec(daemon.child.spawnargs.join(' '))?.[1] ?? '';
     const url = `http://127.0.0.1:${port}`;
@@ -273,10 +274,3 @@ describe('health and metrics', () => {
     }
   });
 });
-
-async function freePort(): Promise<number> {
-  const collector = await EventCollector.listen();
-  const port = Number(new URL(collector.url).port);
-  await collector.close();
-  return port;
-}

@@ -35,7 +35,7 @@ test('row 169: a coding agent reads a file by a tool call and answers from its r
     {
       cwd: work,
       env: daemon.home.environment({ CONTINUE_TELEMETRY_ENABLED: '0' }),
-      timeout: 50_000,
+      timeout: 110_000,
     },
   );
   answered.child.stdin?.end();

@@ -1,7 +1,8 @@
 import type { Health } from '@hearth/protocol';
 import { describe, expect, test } from 'vitest';
 import { type HearthProcess, hearthScope } from '../support/daemon.js';
-import { ask, type GatewayUnderTest, serveGateway } from '../support/gateway.js';
+import { ask, type GatewayUnderTest, serveGateway, serveGatewayBefore } from '../support/gateway.js';
+import { HeldService, patientDrain } from '../support/held-service.js';
 import { addModel, storeOf } from '../support/model-store.js';
 import { RpcPeer } from '../support/rpc-peer.js';
 import { until } from '../support/wait.js';
@@ -81,9 +82,8 @@ describe('a client that goes away', () => {
 
 describe('the end of the daemon', () => {
   test('row 145: a stream that runs finishes, and what waits is told when to come back', async () => {
-    const gateway = await serveGateway(hearth, {
-      mock: { tokens: ['a', 'b', 'c'], token_delay_ms: 400 },
-    });
+    const service = await HeldService.listen(['a', 'b', 'c']);
+    const gateway = await serveGatewayBefore(hearth, service.server, { args: patientDrain });
     const running = await ask(gateway, '/v1/chat/completions', { ...chat, stream: true });
     const waiting = ask(gateway, '/v1/chat/completions', chat);
     await admission(gateway.daemon, { permitsInUse: 1, queued: 1 });
@@ -92,6 +92,7 @@ describe('the end of the daemon', () => {
     expect(refused.status).toBe(503);
     expect(refused.headers.get('retry-after')).not.toBeNull();
     expect(await refused.json()).toMatchObject({ error: { code: 'draining' } });
+    service.release();
     const text = await running.text();
     expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
     expect(text.match(/"content":"[abc]"/g)).toHaveLength(3);

@@ -69,10 +69,14 @@ describe('a service that is too slow', () => {
   });
 
   test('row 107: one that falls silent in mid-stream ends the stream with an error, and without [DONE]', async () => {
-    const gateway = await gatewayBefore((response) => {
-      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
-      response.write(chunk('first'));
-    });
+    // Long enough for the first word to come in time on a busy machine.
+    const gateway = await gatewayBefore(
+      (response) => {
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+        response.write(chunk('first'));
+      },
+      { timeout_secs: 3 },
+    );
     const answer = await ask(gateway, '/v1/chat/completions', { ...chat, stream: true });
     expect(answer.status).toBe(200);
     const text = await answer.text();

@@ -2,6 +2,7 @@ import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 import { hearthScope } from '../support/daemon.js';
 import { ask, type GatewayUnderTest, serveGateway, serveGatewayBefore } from '../support/gateway.js';
+import { HeldService } from '../support/held-service.js';
 import { completions, json, type Seen, UpstreamServer } from '../support/upstream.js';
 
 /** OpenAI's own client before the gateway of a real daemon. */
@@ -377,17 +378,17 @@ describe('errors in OpenAI’s shape', () => {
   });
 
   test('a full queue is 503 with the computed time to wait', async () => {
-    const gateway = await serveGateway(hearth, {
-      mock: { tokens: ['a', 'b', 'c', 'd'], token_delay_ms: 50 },
-      args: ['--queue-depth', '0'],
-    });
+    const service = await HeldService.listen(['a', 'b'], (said) => said === 'hold');
+    const gateway = await serveGatewayBefore(hearth, service.server, { args: ['--queue-depth', '0'] });
     await ask(gateway, '/v1/chat/completions', hello).then((response) => response.text());
-    const running = await ask(gateway, '/v1/chat/completions', { ...hello, stream: true });
+    const held = { ...hello, messages: [{ role: 'user', content: 'hold' }], stream: true };
+    const running = await ask(gateway, '/v1/chat/completions', held);
     const refused = await ask(gateway, '/v1/chat/completions', hello);
     expect(refused.status).toBe(503);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     expect(Number(refused.headers.get('retry-after-ms'))).toBeGreaterThan(0);
     expect(await refused.json()).toMatchObject({ error: { code: 'queue_full', type: 'server_error' } });
+    service.release();
     expect(await running.text()).toContain('[DONE]');
   });
 

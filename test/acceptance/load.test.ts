@@ -62,8 +62,10 @@ describe('load', () => {
 
   test('row 72: 0 switches the bound off, with a warning', async () => {
     const daemon = await hearth.serve({ args: ['--write-timeout-secs', '0'] });
+    await daemon.stop();
     expect(daemon.stderr).toMatch(/write.timeout/i);
     const bounded = await hearth.serve();
+    await bounded.stop();
     expect(bounded.stderr).not.toMatch(/write.timeout/i);
   });
 

@@ -135,12 +135,12 @@ describe('one owner', () => {
 
   test('who comes while the holder lingers keeps it', async () => {
     const home = hearth.makeHome();
-    const holder = sidecar(home, '--linger-secs', '2');
+    const holder = sidecar(home, '--linger-secs', '3');
     await health(RpcPeer.of(holder));
     holder.child.stdin?.end();
     const client = await inference(home);
     // The wait begins anew with whoever comes; after it, the holder is still here for the one who stayed.
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await new Promise((resolve) => setTimeout(resolve, 3500));
     expect((await client.ask(say('still'))).at(-1)).toMatchObject({ type: 'done' });
     client.destroy();
     expect((await holder.end()).code).toBe(0);

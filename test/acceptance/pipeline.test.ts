@@ -138,7 +138,7 @@ describe.each([
         return services.every(({ name }) => ready.includes(`babysitter-${name}-server`)) ? true : undefined;
       },
       () => `the services are not there\n${pipeline.processes.map((one) => one.describe()).join('\n')}`,
-      30_000,
+      100_000,
     );
   });
 

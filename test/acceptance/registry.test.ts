@@ -280,7 +280,7 @@ describe('hostile requests', () => {
     expect(await sendRaw(port, 'GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ')).toMatch(
       /^HTTP\/1.1 408 |^$/,
     );
-    expect(performance.now() - since).toBeLessThan(18_000);
+    expect(performance.now() - since).toBeLessThan(40_000);
   });
 
   test('a chunked body over the limit is cut off, and memory does not grow with it', async () => {

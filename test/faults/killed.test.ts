@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hearthScope, type HearthProcess } from '../support/daemon.js';
-import { allGone, descendants, type ProcessIdentity } from '../support/processes.js';
+import { HeldService, serveBefore } from '../support/held-service.js';
+import { allGone, descendants, isAlive, type ProcessIdentity } from '../support/processes.js';
 import { askOnce, say } from '../support/raw-client.js';
 import { until } from '../support/wait.js';
 
@@ -12,7 +13,7 @@ describe('processes that are killed', () => {
   const hearth = hearthScope('test');
 
   test('row 43: after kill -9 of the daemon the next one takes over lock and sockets', async () => {
-    const first = await hearth.serve({ mock: { tokens: ['a', 'b'], token_delay_ms: 800 } });
+    const first = await serveBefore(hearth, await HeldService.listen(['a', 'b']));
     const client = await first.connect();
     await client.sendJson(say('cut'));
     await client.frame();
@@ -108,7 +109,7 @@ describe('processes that are killed', () => {
     const daemon = await hearth.serve({ plain: true });
     const workers = await workersOf(daemon);
     expect((await daemon.stop()).code).toBe(0);
-    await allGone(workers, 'engine workers of a daemon that has stopped', 100);
+    expect(workers.filter(isAlive)).toEqual([]);
   });
 });
 

@@ -7,6 +7,7 @@ import {
   type WorkspaceFile,
 } from '@codemirror/lsp-client';
 import { ChangeSet, Text } from '@codemirror/state';
+import { ceilingMs } from './wait.js';
 
 /**
  * CodeMirror's own LSP client, of which no line is ours or Microsoft's: it makes the handshake, keeps documents in
@@ -93,7 +94,7 @@ export async function codeMirror(
   let documents: Documents | undefined;
   const client = new LSPClient({
     ...config,
-    timeout: 20_000,
+    timeout: ceilingMs,
     workspace: (its) => (documents = new Documents(its)),
   });
   client.connect(transport);

@@ -361,7 +361,7 @@ async function endAnyhow(one: HearthProcess): Promise<void> {
   if (one.hasExited) return;
   one.signal('SIGTERM');
   try {
-    await one.end(15_000);
+    await one.end();
   } catch (error) {
     one.signal('SIGKILL');
     await one.exited;

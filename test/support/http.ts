@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
 import net from 'node:net';
@@ -68,14 +69,16 @@ export async function sendRaw(port: number, bytes: string | Buffer): Promise<str
   return Buffer.concat(chunks).toString('latin1');
 }
 
+/** Below the ports that Linux, macOS and Windows give to whoever asks for any, so that nobody gets one of these by chance. */
+const namedPorts = { from: 20_000, to: 32_000 } as const;
+
 /** A port that nobody listens on now, with the next one free as well. */
 export async function freePorts(): Promise<number> {
   for (;;) {
-    const first = await listen(0);
-    const { port } = first.address() as net.AddressInfo;
-    const second = await listen(port + 1).catch(() => undefined);
-    await Promise.all([first, second].map(async (server) => server && once(server.close(), 'close')));
-    if (second !== undefined) return port;
+    const port = randomInt(namedPorts.from, namedPorts.to);
+    const servers = await Promise.all([port, port + 1].map((one) => listen(one).catch(() => undefined)));
+    await Promise.all(servers.map(async (server) => server && once(server.close(), 'close')));
+    if (!servers.includes(undefined)) return port;
   }
 }
 

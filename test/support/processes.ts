@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { until } from './wait.js';
+import { ceilingMs, until } from './wait.js';
 
 /** What the kernel says of processes. Linux only: elsewhere the lists are empty and the figures undefined. */
 
@@ -77,7 +77,7 @@ export function isAlive(identity: ProcessIdentity): boolean {
 export async function allGone(
   identities: readonly ProcessIdentity[],
   what: string,
-  timeoutMs = 10_000,
+  timeoutMs = ceilingMs,
 ): Promise<void> {
   const left = (): readonly ProcessIdentity[] => identities.filter(isAlive);
   await until(

@@ -11,7 +11,10 @@ describe('inside the extension host', () => {
     });
   }
   for (const { title } of results.passed) {
-    test(title, () => {
+    const first = results.retried.find((one) => one.title === title);
+    test(title, ({ task }) => {
+      // It fails once here too, so that it is counted among those that needed a second try.
+      if (first !== undefined && (task.result?.retryCount ?? 0) === 0) expect.fail(first.reason);
       expect(results.failed.map((failed) => failed.title)).not.toContain(title);
     });
   }

@@ -130,7 +130,7 @@ describe('the connection supervisor', () => {
     const since = performance.now();
     await supervisor.closeAll(50);
     await supervisor.unused();
-    expect(performance.now() - since).toBeLessThan(5000);
+    expect(performance.now() - since).toBeLessThan(15_000);
   });
 
   it('row 143: a notice of the drain comes before the close, and the connection stays tracked', async () => {

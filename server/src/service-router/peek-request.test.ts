@@ -94,11 +94,16 @@ describe('what a router reads of a body', () => {
     const body = Buffer.from(
       JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'a'.repeat(1 << 20) }] }),
     );
-    const since = performance.now();
-    for (let turn = 0; turn < 100; turn += 1) peekRequest(body);
-    const each = (performance.now() - since) / 100;
-    const parsing = performance.now();
-    for (let turn = 0; turn < 20; turn += 1) JSON.parse(body.toString());
-    expect(each).toBeLessThan((performance.now() - parsing) / 20);
+    // The least of each: what else the machine does only ever adds to it.
+    const least = (work: () => void): number =>
+      Math.min(
+        ...Array.from({ length: 50 }, () => {
+          const since = performance.now();
+          work();
+          return performance.now() - since;
+        }),
+      );
+    const peeking = least(() => peekRequest(body));
+    expect(peeking).toBeLessThan(least(() => void JSON.parse(body.toString())));
   });
 });

@@ -10,19 +10,22 @@ import type { HostResults } from './host-results.js';
  * @throws Error where a test failed, which VS Code turns into its exit code
  */
 export async function run(): Promise<void> {
-  const mocha = new Mocha({ ui: 'bdd', timeout: 60_000, color: false });
+  // A second try for an unlucky moment of a busy machine, as all other tests have.
+  const mocha = new Mocha({ ui: 'bdd', timeout: 120_000, color: false, retries: 1 });
   const files = readdirSync(__dirname).filter((name) => name.endsWith('.test.cjs'));
   for (const file of files) mocha.addFile(path.join(__dirname, file));
-  const results: HostResults = { passed: [], failed: [], skipped: [] };
+  const results: HostResults = { passed: [], failed: [], retried: [], skipped: [] };
   const began = performance.now();
   const failures = await new Promise<number>((resolve) => {
     mocha
       .run(resolve)
       .on('pass', (test) => results.passed.push({ title: test.fullTitle(), ms: test.duration ?? 0 }))
       .on('pending', (test) => results.skipped.push({ title: test.fullTitle() }))
+      .on('retry', (test: Mocha.Test, error: unknown) => {
+        results.retried.push({ title: test.fullTitle(), reason: reasonOf(error) });
+      })
       .on('fail', (test, error: unknown) => {
-        const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-        results.failed.push({ title: test.fullTitle(), reason });
+        results.failed.push({ title: test.fullTitle(), reason: reasonOf(error) });
       });
   });
   const file = process.env['HEARTH_TEST_RESULTS'];
@@ -33,4 +36,8 @@ export async function run(): Promise<void> {
     `Host tests: ${results.passed.length} passed, ${failures} failed in ${Math.round(performance.now() - began)} ms`,
   );
   if (failures > 0) throw new Error(`${failures} tests failed`);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

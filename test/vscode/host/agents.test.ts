@@ -46,23 +46,28 @@ describe('the tools for agents', () => {
 
   it('stop the engine where the call is cancelled', async () => {
     const hearth = await readyHearth();
-    const cancellation = new vscode.CancellationTokenSource();
     // Under this schema no answer is complete before its most tokens.
     const json_schema = { type: 'array', items: { type: 'integer' }, minItems: 300 };
-    const job = invoke(
-      'hearth_complete',
-      { prompt: 'letters', max_tokens: 900, json_schema },
-      cancellation.token,
-    );
-    const ended = job.then(
-      () => 'done',
-      () => 'failed',
-    );
-    await eventually('it runs', () => hearth.streams().length > 0);
-    cancellation.cancel();
-    await eventually('no permit is in use', () => hearth.health()?.admission.permitsInUse === 0);
-    assert.equal(await ended, 'failed');
-    cancellation.dispose();
+    const job = { outcome: 'none' };
+    // A small model may have written them all before the cancellation arrives, and then the next try counts.
+    for (let attempt = 0; attempt < 8 && job.outcome !== 'failed'; attempt += 1) {
+      const cancellation = new vscode.CancellationTokenSource();
+      job.outcome = 'none';
+      const ended = invoke(
+        'hearth_complete',
+        { prompt: 'letters', max_tokens: 900, json_schema },
+        cancellation.token,
+      ).then(
+        () => (job.outcome = 'done'),
+        () => (job.outcome = 'failed'),
+      );
+      await eventually('it runs', () => hearth.streams().length > 0 || job.outcome !== 'none');
+      cancellation.cancel();
+      await ended;
+      await eventually('no permit is in use', () => hearth.health()?.admission.permitsInUse === 0);
+      cancellation.dispose();
+    }
+    assert.equal(job.outcome, 'failed');
   });
 });
 

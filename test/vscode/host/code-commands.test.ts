@@ -19,6 +19,12 @@ describe('the lightbulb', () => {
     const range = new vscode.Range(0, 8, 0, 9);
     problems.set(uri, [new vscode.Diagnostic(range, 'There is no y.')]);
     try {
+      // What earlier tests did has been told of.
+      await eventually('nothing more comes', async () => {
+        const seen = hearth.rows().activity.length;
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        return hearth.streams().length === 0 && hearth.rows().activity.length === seen;
+      });
       const before = hearth.rows().activity.length;
       const actions = await vscode.commands.executeCommand<vscode.CodeAction[]>(
         'vscode.executeCodeActionProvider',

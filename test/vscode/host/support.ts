@@ -20,12 +20,12 @@ export async function readyHearth(): Promise<HearthExtensionApi> {
   return hearth;
 }
 
-/** Looks until `look` gives something, and returns it. Fails with `what` after half a minute. */
+/** Looks until `look` gives something, and returns it. Fails with `what` after a minute and a half. */
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | false | PromiseLike<T | undefined | false>,
 ): Promise<T> {
-  const until = Date.now() + 30_000;
+  const until = Date.now() + 90_000;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;

@@ -24,11 +24,23 @@ describe('the views', () => {
 
   it('show a stream while it is generated, and let it be cancelled', async () => {
     const hearth = await readyHearth();
-    const asked = vscode.commands.executeCommand('hearth.ask', 'Write a very long story.');
-    const stream = await eventually('the stream is shown', () => hearth.rows().streams[0]);
-    assert.equal(stream.label, 'ask');
-    await vscode.commands.executeCommand('hearth.cancelStream', stream);
-    await asked;
+    let isShown = false;
+    // A small model may have said all that it has to say before it is shown, and then the next try counts.
+    for (let attempt = 0; attempt < 8 && !isShown; attempt += 1) {
+      const end = { came: false };
+      const asked = vscode.commands.executeCommand('hearth.ask', `Write very long story ${attempt}.`);
+      void asked.then(() => {
+        end.came = true;
+      });
+      const stream = await eventually('the stream is shown', () => hearth.rows().streams[0] ?? end.came);
+      if (stream !== true) {
+        assert.equal(stream.label, 'ask');
+        await vscode.commands.executeCommand('hearth.cancelStream', stream);
+        isShown = true;
+      }
+      await asked;
+    }
+    assert.ok(isShown, 'no stream was shown');
     await eventually('no stream is shown', () => hearth.rows().streams.length === 0);
   });
 });

@@ -35,7 +35,7 @@ const known = `${interfaceItem}${head} {\n${body}${next}${colours}`;
 const begun = `${interfaceItem}${head}`;
 
 /** Test machines are slow. */
-const patience = { timeout: 20_000 };
+const patience = { timeout: 60_000 };
 
 let workbench: Workbench;
 let directory: string;
@@ -76,7 +76,7 @@ beforeAll(async () => {
   });
   log = new ActivityLogFile(join(workbench.editor.logDirectory, 'hearth.ndjson'));
   await readyEntry(workbench.page).waitFor();
-  workbench.page.setDefaultTimeout(20_000);
+  workbench.page.setDefaultTimeout(60_000);
   const inlineSuggest = 'editor.action.inlineSuggest';
   writeFileSync(
     join(workbench.editor.directory, 'editor/user/User/keybindings.json'),
@@ -254,7 +254,7 @@ describe('documents of any kind', () => {
     const since = Date.now();
     await type('const typed = 1;');
     await expect.poll(() => editorText(), patience).toContain('const typed = 1;');
-    expect(Date.now() - since).toBeLessThan(10_000);
+    expect(Date.now() - since).toBeLessThan(30_000);
     await atEnd('cycle.ts');
     await press('Enter');
     await type('const colour = ');

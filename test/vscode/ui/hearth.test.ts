@@ -75,8 +75,8 @@ describe('Ask…', () => {
     await workbench.page.locator('.tab').filter({ hasText: 'Write a function' }).waitFor();
     // Without white space: the editor wraps lines where it likes.
     const seen = async (): Promise<string> => (await workbench.visibleText()).replaceAll(/\s/gu, '');
-    await expect.poll(seen, { timeout: 30_000 }).toContain('hearth.model');
-    await expect.poll(async () => (await answerLines()).length, { timeout: 30_000 }).toBeGreaterThan(0);
+    await expect.poll(seen).toContain('hearth.model');
+    await expect.poll(async () => (await answerLines()).length).toBeGreaterThan(0);
     await workbench.toast('asking').waitFor({ state: 'detached' });
     await workbench.shot('ask');
     expect(await workbench.page.locator('.tab').filter({ hasText: 'Write a function' }).count()).toBe(1);
@@ -92,7 +92,7 @@ describe('Continue From Cursor', () => {
     await page.keyboard.press('Control+End');
     const before = await workbench.visibleText();
     await run('Hearth: Continue From Cursor');
-    await expect.poll(() => workbench.visibleText(), { timeout: 30_000 }).not.toBe(before);
+    await expect.poll(() => workbench.visibleText()).not.toBe(before);
     await workbench.toast('continuing').waitFor({ state: 'detached' });
     await workbench.shot('continue');
     await page.keyboard.press('Control+z');

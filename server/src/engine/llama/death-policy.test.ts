@@ -9,7 +9,7 @@ import { collect, rawRequest, reaches } from './testing.js';
 
 /** What becomes of an engine whose worker dies, by how it dies. The workers are played. */
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
 let engine: LlamaEngine | undefined;

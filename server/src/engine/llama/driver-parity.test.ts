@@ -12,7 +12,7 @@ import type { DriverName } from './worker/messages.js';
 
 /** The two drivers are two ways to the same library: with greedy sampling they write the same. */
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let worker: TestWorker;
 let folder: string;

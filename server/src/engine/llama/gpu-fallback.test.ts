@@ -12,7 +12,7 @@ import { cpuVariantIn, missingLibrary } from './worker/ffi/devices.js';
 
 /** A card that does not work costs a child process and a reason, whatever is wrong with it. */
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let worker: TestWorker;
 let folder: string;

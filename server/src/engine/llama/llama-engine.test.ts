@@ -25,7 +25,7 @@ import type { TestWorker } from './testing.js';
 /** The engine with real workers: the pilot where weights matter, a tiny random model elsewhere. */
 
 // A worker starts in about half a second, on a busy machine in many.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 /** Set by the file beside this one that runs it all again on the other driver. */
 const testDriver = process.env['HEARTH_TEST_DRIVER'] === 'addon' ? 'addon' : 'ffi';
@@ -553,7 +553,7 @@ describe('loading', () => {
     const state = await reaches(engine, 'failed', 'ready');
     if (state.kind !== 'failed') throw new Error('a bad model was loaded');
     expect(state.reason).not.toContain(folder);
-    await expect.poll(() => engine.workerPid, { timeout: 10_000 }).toBeUndefined();
+    await expect.poll(() => engine.workerPid, { timeout: 60_000 }).toBeUndefined();
     return `${state.code}: ${state.reason}`;
   }
 

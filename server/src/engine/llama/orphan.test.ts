@@ -21,7 +21,7 @@ child.send({ kind: 'load', order: { path: model, sequences: 1, contextSize: 8192
 `;
 
 // A worker starts in about half a second, on a busy machine in many.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let worker: TestWorker;
 let folder: string;
@@ -56,7 +56,7 @@ test('row 121: kill -9 of the daemon leaves no worker behind, not even a busy on
   expect(isAlive(pid)).toBe(true);
   daemon.kill('SIGKILL');
   // Another process's grandchild sends no event when it ends.
-  await expect.poll(() => isAlive(pid), { timeout: 15_000, interval: 20 }).toBe(false);
+  await expect.poll(() => isAlive(pid), { timeout: 60_000, interval: 20 }).toBe(false);
 });
 
 function isAlive(pid: number): boolean {

@@ -13,7 +13,7 @@ import type { Collected, TestWorker } from './testing.js';
 
 /** What was evaluated once is not evaluated again: counted in tokens, and with the same text as without. */
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let worker: TestWorker;
 let folder: string;

@@ -10,7 +10,7 @@ import { bundleTestWorker, collect, rawRequest, reaches, type TestWorker } from 
 
 /** Recovery, with real workers that are really killed. */
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const never = new AbortController().signal;
 let worker: TestWorker;

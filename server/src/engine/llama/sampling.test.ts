@@ -8,7 +8,7 @@ import type { DriverName } from './worker/messages.js';
 
 /** Each part of sampling reaches the sampler, and what a driver lacks is refused. */
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let worker: TestWorker;
 const engines: LlamaEngine[] = [];

@@ -6,7 +6,7 @@ import type { TestWorker } from './testing.js';
 
 /** Guessing ahead changes how fast an answer comes, and not what it says. */
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let worker: TestWorker;
 const engines: LlamaEngine[] = [];

@@ -10,7 +10,7 @@ import type { TestWorker } from './testing.js';
 
 /** A model in several files writes what it writes in one, from the store and by its path. */
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let worker: TestWorker;
 let folder: string;

@@ -11,7 +11,7 @@ import { Scheduler } from './scheduler.js';
  * in which step who goes; compared are tokens and the last digits of their log-probabilities.
  */
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let driver: Driver;
 

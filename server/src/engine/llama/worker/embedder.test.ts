@@ -9,7 +9,7 @@ import type { DriverName } from './messages.js';
 
 /** Vectors of texts, on both drivers. Loaded in this process: nothing here is hostile. */
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
 

@@ -11,7 +11,7 @@ import { writeTinyGguf } from '../../../../models/testing/tiny-gguf.js';
  * ends the process, which shows that the guard is what stands between.
  */
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const repository = fileURLToPath(new URL('../../../../../..', import.meta.url));
 let folder: string;
@@ -45,7 +45,7 @@ function misuse(
   mode: 'guarded' | 'raw',
 ): Promise<{ readonly said: string; readonly signal: string | undefined }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [script, name, mode, model], { timeout: 30_000 }, (error, stdout) => {
+    execFile(process.execPath, [script, name, mode, model], { timeout: 100_000 }, (error, stdout) => {
       resolve({ said: stdout.trim(), signal: error?.signal ?? undefined });
     });
   });

@@ -244,9 +244,10 @@ describe('a schema that cannot be enforced is refused with the place', () => {
     ],
     ['great lengths', { type: 'string', maxLength: 1e9 }, '/maxLength: Lengths up to'],
   ])('%s', (_, schema, message) => {
-    const started = performance.now();
+    const started = process.cpuUsage();
     expect(refusal(schema)).toContain(message);
-    expect(performance.now() - started).toBeLessThan(1000);
+    // Of processor time, which the machine's other work does not spend.
+    expect(process.cpuUsage(started).user / 1000).toBeLessThan(3000);
   });
 
   test('no value of it is in the message', () => {
