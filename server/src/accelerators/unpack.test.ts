@@ -59,7 +59,7 @@ test.each([
   ['a deeper place', `${place}/deep/evil.so`, '0'],
   ['a name with a backslash', `${place}/..\\evil.so`, '0'],
   ['a hidden name', `${place}/.evil.so`, '0'],
-])('given %s in a package, then it is passed over', async (_what, entry, type) => {
+])('CVE-2024-45436: given %s in a package, then it is passed over', async (_what, entry, type) => {
   const names = await unpackEntries(
     { path: entry, type, linkTo: '/etc/passwd', content: type === '0' ? 'evil' : '' },
     { path: `${place}/good.so`, content: 'good' },
@@ -69,7 +69,7 @@ test.each([
   expect((await fs.readdir(folder)).toSorted()).toEqual(['archive', 'into']);
 });
 
-test('given a package that unpacks to more than it may, then it is refused without being read to its end', async () => {
+test('CVE-2024-12886: given a package that unpacks to more than it may, then it is refused without being read to its end', async () => {
   const large = Buffer.alloc(3 * 1024 * 1024);
   await expect(unpack(gzipSync(makeTar([{ path: 'package/x', content: large }])))).rejects.toThrow(/larger/u);
   const claims = makeTar([{ path: 'package/x' }]);

@@ -4,6 +4,7 @@ import { emptyFound, factsOf, wantsNumber, wantsString, type Found, type GgufFac
 import { GgufReader } from './gguf-reader.js';
 import { checkTensors } from './gguf-tensors.js';
 import { bounded, corrupt, ggufBounds, readString } from './gguf-values.js';
+import { checkVocabulary, isVocabularyList, type SkippedList, tokensKey } from './gguf-vocabulary.js';
 import { ModelFileError } from './model-file-error.js';
 
 export type { GgufFacts } from './gguf-facts.js';
@@ -90,7 +91,8 @@ async function checkHeader(reader: GgufReader, sizeBytes: number): Promise<GgufF
   if (alignment < 1 || alignment > ggufBounds.alignment || (alignment & (alignment - 1)) !== 0) {
     throw corrupt('alignment');
   }
-  refuseZeros(found);
+  refuseImpossible(found);
+  checkVocabulary(found.vocabularyLists);
   const tensors = await checkTensors(reader, tensorCount, BigInt(alignment), BigInt(sizeBytes));
   return { version, sizeBytes, ...factsOf(found, tensors) };
 }
@@ -98,11 +100,19 @@ async function checkHeader(reader: GgufReader, sizeBytes: number): Promise<GgufF
 /** Figures by which native code divides, or without which it has nothing: none of them may be zero. */
 const neverZero = ['block_count', 'embedding_length', 'attention.head_count', 'context_length'];
 
-function refuseZeros(found: Found): void {
+/** Figures that llama.cpp adds before it takes a root. Below zero, or no number, it ends the process. */
+const neverNegative = ['attention.layer_norm_epsilon', 'attention.layer_norm_rms_epsilon'];
+
+function refuseImpossible(found: Found): void {
   const architecture = found.strings.get('general.architecture') ?? '';
+  const number = (key: string): number | undefined => found.numbers.get(`${architecture}.${key}`);
   for (const key of neverZero) {
-    if (found.numbers.get(`${architecture}.${key}`) === 0) throw corrupt(`${key} is zero`);
+    if (number(key) === 0) throw corrupt(`${key} is zero`);
   }
+  for (const key of neverNegative) {
+    if (!((number(key) ?? 0) >= 0)) throw corrupt(`${key} is below zero`);
+  }
+  if ((number('block_count') ?? 0) > ggufBounds.blocks) throw corrupt('block_count is too large');
 }
 
 /** One key with its value. Only the values that {@link GgufFacts} wants are kept. */
@@ -118,11 +128,14 @@ async function readEntry(reader: GgufReader, found: Found): Promise<void> {
     if (text !== undefined) found.strings.set(key, text);
   } else if (type !== valueType.array && wantsNumber(key)) {
     found.numbers.set(key, await readNumber(reader, type));
-  } else if (type === valueType.array && key === 'tokenizer.ggml.tokens') {
-    const { count, longest } = await skipArray(reader, 1);
-    if (longest > ggufBounds.tokenBytes) throw corrupt('a token of the vocabulary is too long');
-    found.vocabularySize = count;
-    found.longestTokenBytes = longest;
+  } else if (isVocabularyList(key)) {
+    if (type !== valueType.array) throw corrupt('a list of the vocabulary is none');
+    const list = await skipArray(reader, 1);
+    found.vocabularyLists.set(key, list);
+    if (key !== tokensKey) return;
+    if (list.longest > ggufBounds.tokenBytes) throw corrupt('a token of the vocabulary is too long');
+    found.vocabularySize = list.count;
+    found.longestTokenBytes = list.longest;
   } else if (type === valueType.array && wantsNumber(key)) {
     found.lists.set(key, await readNumbers(reader));
   } else {
@@ -167,13 +180,13 @@ async function skipValue(reader: GgufReader, type: number, depth: number): Promi
 }
 
 /** Passes over an array; says how many elements it had and, for strings, the longest in bytes. */
-async function skipArray(reader: GgufReader, depth: number): Promise<{ count: number; longest: number }> {
+async function skipArray(reader: GgufReader, depth: number): Promise<SkippedList> {
   if (depth > ggufBounds.arrayDepth) throw corrupt('array nesting');
   const type = await reader.uint32();
   const count = bounded(await reader.uint64(), ggufBounds.arrayElements, 'array length');
   if (type !== valueType.string && type !== valueType.array) {
     await reader.skip(count * scalarSize(type));
-    return { count: Number(count), longest: 0 };
+    return { elementType: type, count: Number(count), longest: 0 };
   }
   // The smallest string takes eight bytes, the smallest array twelve: a count beyond that lies.
   if (count * 8n > BigInt(reader.remaining))
@@ -188,7 +201,7 @@ async function skipArray(reader: GgufReader, depth: number): Promise<{ count: nu
     await reader.skip(length);
     if (length > longest) longest = length;
   }
-  return { count: Number(count), longest: Number(longest) };
+  return { elementType: type, count: Number(count), longest: Number(longest) };
 }
 
 /** A string, or undefined where it is longer than any name has need to be. */

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -175,8 +176,96 @@ test('CVE-2025-0317: a figure of zero by which native code divides', async () =>
   expect(await verdict(gguf([['general.alignment', uint32, u32(0)]]))).toBe('corrupt: alignment');
 });
 
+test('figures at which native code ends the process', async () => {
+  const architecture = ['general.architecture', string, text('llama')] as const;
+  const float = (value: number): Buffer => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeFloatLE(value);
+    return bytes;
+  };
+  const blocks = (count: number) => gguf([architecture, ['llama.block_count', uint32, u32(count)]]);
+  expect(await verdict(blocks(512))).toBe('fine');
+  for (const count of [513, 2 ** 31, 2 ** 32 - 1]) {
+    expect(await verdict(blocks(count))).toBe('corrupt: block_count is too large');
+  }
+  for (const key of ['layer_norm_epsilon', 'layer_norm_rms_epsilon']) {
+    const epsilon = (value: number) => gguf([architecture, [`llama.attention.${key}`, 6, float(value)]]);
+    expect(await verdict(epsilon(1e-5))).toBe('fine');
+    for (const value of [-1e-5, Number.NaN, -Infinity]) {
+      expect(await verdict(epsilon(value))).toBe(`corrupt: attention.${key} is below zero`);
+    }
+  }
+});
+
 test('CVE-2025-0312: a name that is no text, which native code takes for a pointer', async () => {
   expect(await verdict(gguf([['general.architecture', uint32, u32(0)]]))).toBe('corrupt: a name is no text');
+});
+
+describe('lists that are not what native code takes them for, and that it reads beyond', () => {
+  const float32 = 6;
+  const words = Buffer.concat([u32(string), u64(3), text('a'), text('b'), text('c')]);
+  const tokens = ['tokenizer.ggml.tokens', array, words] as const;
+  const list = (type: number, count: number, bytes: number): Buffer =>
+    Buffer.concat([u32(type), u64(count), Buffer.alloc(bytes)]);
+
+  test('as many scores and types as there are tokens, before or behind them, are fine', async () => {
+    const scores = ['tokenizer.ggml.scores', array, list(float32, 3, 12)] as const;
+    const types = ['tokenizer.ggml.token_type', array, list(uint32, 3, 12)] as const;
+    expect(await verdict(gguf([scores, tokens, types]))).toBe('fine');
+  });
+
+  test.each([
+    ['scores', float32],
+    ['token_type', uint32],
+  ])('%s', async (name, type) => {
+    const key = `tokenizer.ggml.${name}`;
+    const short = [key, array, list(type, 2, 8)] as const;
+    expect(await verdict(gguf([short, tokens]))).toBe('corrupt: a list is shorter than the vocabulary');
+    expect(await verdict(gguf([tokens, short]))).toBe('corrupt: a list is shorter than the vocabulary');
+    const another = 'corrupt: a list of the vocabulary is of another type';
+    expect(await verdict(gguf([tokens, [key, array, list(0, 3, 3)]]))).toBe(another);
+    expect(await verdict(gguf([tokens, [key, type, u32(1)]]))).toBe(
+      'corrupt: a list of the vocabulary is none',
+    );
+  });
+
+  test('tokens and merges that are no texts', async () => {
+    for (const name of ['tokens', 'merges']) {
+      const numbers = [`tokenizer.ggml.${name}`, array, list(uint32, 3, 12)] as const;
+      expect(await verdict(gguf([numbers]))).toBe('corrupt: a list of the vocabulary is of another type');
+    }
+  });
+});
+
+test('CVE-2024-39720: a file that is its first bytes and nothing more', async () => {
+  const whole = gguf([['general.architecture', string, text('llama')]]);
+  for (let length = 4; length < whole.length - 32; length += 1) {
+    expect(await verdict(whole.subarray(0, length))).toBe('truncated: the header is cut off');
+  }
+});
+
+test.runIf(process.platform !== 'win32')(
+  'CVE-2024-39721: what never ends when it is read is not opened, nor is a folder',
+  async () => {
+    const pipe = path.join(folder, 'pipe.gguf');
+    execFileSync('mkfifo', [pipe]);
+    for (const place of ['/dev/zero', pipe, folder]) {
+      await expect(checkGguf(place)).rejects.toMatchObject({ problem: 'not_a_file' });
+    }
+  },
+);
+
+test('CVE-2024-39719, CVE-2024-39722: what is told of a file holds neither its path nor its content', async () => {
+  const canary = 'canary-7f3a';
+  const file = path.join(folder, `${canary}.gguf`);
+  await expect(checkGguf(file)).rejects.not.toThrow(canary);
+  await expect(checkGguf(path.join(file, 'below'))).rejects.toMatchObject({ problem: 'not_found' });
+  const bad = [[canary, 99, text(canary)] as const, ['general.architecture', uint32, text(canary)] as const];
+  for (const entry of bad) {
+    const said = await verdict(gguf([entry]));
+    expect(said).toMatch(/^corrupt/u);
+    expect(said).not.toContain(canary);
+  }
 });
 
 test('CVE-2025-49847: an entry of the vocabulary longer than native code can count', async () => {

@@ -1,4 +1,5 @@
 import type { TensorFacts } from './gguf-tensors.js';
+import type { SkippedList } from './gguf-vocabulary.js';
 
 /** What is good to know of a model before it is loaded: what a checked GGUF header says. */
 export interface GgufFacts {
@@ -69,6 +70,7 @@ export interface Found {
   readonly numbers: Map<string, number>;
   readonly lists: Map<string, readonly number[]>;
   readonly keys: Set<string>;
+  readonly vocabularyLists: Map<string, SkippedList>;
   vocabularySize: number;
   longestTokenBytes: number;
 }
@@ -79,6 +81,7 @@ export function emptyFound(): Found {
     numbers: new Map(),
     lists: new Map(),
     keys: new Set(),
+    vocabularyLists: new Map(),
     vocabularySize: 0,
     longestTokenBytes: 0,
   };
@@ -109,6 +112,8 @@ const shapeNumbers: ReadonlySet<string> = new Set([
   'attention.value_length',
   'attention.sliding_window',
   'attention.kv_lora_rank',
+  'attention.layer_norm_epsilon',
+  'attention.layer_norm_rms_epsilon',
   'rope.dimension_count',
   'pooling_type',
   'expert_used_count',

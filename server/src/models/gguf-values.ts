@@ -19,6 +19,8 @@ export const ggufBounds = {
   tokenBytes: 65_535,
   /** Most layers of a model. */
   layers: 4096n,
+  /** llama.cpp ends the process beyond. */
+  blocks: 512,
   alignment: 65_536,
 } as const;
 

@@ -65,6 +65,7 @@ const deadly = [
 ];
 /** What ends a process only now and then, or does other harm. */
 const harmful = [
+  'a text longer than native code can count the tokens of (CVE-2025-52566)',
   'reading while it decodes',
   'a bias for a token that does not exist',
   'the text of a token that does not exist',

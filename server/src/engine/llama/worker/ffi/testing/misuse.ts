@@ -214,6 +214,12 @@ const misuses: Readonly<Record<string, Misuse>> = {
       return native.decode(context, rawBatch(32, 32));
     },
   },
+  'a text longer than native code can count the tokens of (CVE-2025-52566)': {
+    guarded: async () => model.tokenize('x'.repeat(64 * 1024 * 1024 + 1)),
+    raw: async () => {
+      throw new Error('it takes gigabytes before it is the end');
+    },
+  },
   'a bias for a token that does not exist': {
     guarded: async () => {
       const context = await open();
