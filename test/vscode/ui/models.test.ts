@@ -5,6 +5,7 @@ import { connect, connectChannels } from '@hearth/protocol/node';
 import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ModelServer, writeSyntheticModel } from '../../support/model-store.js';
+import { makeHollowParts } from '../../support/tiny-gguf.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
 import { askHealth, readyEntry, runCommand } from './hearth-page.js';
 
@@ -94,6 +95,52 @@ describe('Add Model…', () => {
     };
     await expect.poll(backends, { timeout: 60_000 }).toContain('qwen2.5-coder-0.5b ready');
     await workbench.shot('add-model-switched');
+  });
+});
+
+describe('Add Model…, of a model in several files', () => {
+  it('shows one progress for all of them', async () => {
+    const { page } = workbench;
+    const [first, second] = makeHollowParts(2, 3_000_000);
+    let stalls = true;
+    const { behaviour, bytes, etag } = server;
+    server.behaviour = ({ path: asked, range, response }, self) => {
+      self.bytes = (asked.includes('00002-of') ? second : first) ?? Buffer.alloc(0);
+      self.etag = `"${asked}"`;
+      const match = /^bytes=0-(\d+)$/u.exec(range ?? '');
+      if (!stalls || !asked.includes('00002-of') || match === null || range === 'bytes=0-0') return false;
+      const { length } = self.bytes;
+      response.writeHead(206, {
+        etag: self.etag,
+        'content-range': `bytes 0-${String(length - 1)}/${String(length)}`,
+      });
+      // It goes on when it was seen how far it is.
+      response.write(self.bytes.subarray(0, 2_000_000));
+      goOn = () => response.end(self.bytes.subarray(2_000_000));
+      return true;
+    };
+    let goOn: () => void = () => undefined;
+
+    await runCommand(page, 'Hearth: Add Model…');
+    await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: 'Another one…' }).click();
+    await page
+      .locator('.quick-input-widget')
+      .filter({ hasText: 'the https address of a .gguf file' })
+      .waitFor();
+    await page.keyboard.type('hf:a/b/hollow-00001-of-00002.gguf');
+    await page.keyboard.press('Enter');
+    const toasts = page.locator('.notifications-toasts .notification-list-item');
+    // The whole of the first and two thirds of the second, of both.
+    await toasts.filter({ hasText: 'Fetching' }).filter({ hasText: '5 MB of 6 MB' }).waitFor();
+    await workbench.shot('add-model-parts');
+    stalls = false;
+    goOn();
+    const there = toasts.filter({ hasText: 'hollow is there: 6 MB' });
+    await there.waitFor();
+    Object.assign(server, { behaviour, bytes, etag });
+    // Other tests of this window look at toasts of their own.
+    await there.hover();
+    await there.getByRole('button', { name: /Clear Notification/u }).click();
   });
 });
 

@@ -16,10 +16,11 @@ export class ProgressBar {
 
   show(progress: PullProgress): void {
     const { totalBytes, part } = progress;
+    // What is left of a file from before comes at once, and is no speed.
     if (part !== undefined && part.index !== this.#part) {
-      [this.#part, this.#startedAt, this.#shownShare] = [part.index, undefined, -1];
+      [this.#part, this.#startedAt] = [part.index, undefined];
     }
-    const which = part === undefined ? '' : `${String(part.index)} of ${String(part.count)}  `;
+    const which = part === undefined ? '' : `file ${String(part.index)} of ${String(part.count)}  `;
     const bytes = progress.phase === 'download' ? progress.downloadedBytes : progress.hashedBytes;
     if (progress.phase === 'download' && this.#startedAt === undefined) {
       [this.#startedAt, this.#startedBytes] = [performance.now(), bytes];

@@ -56,6 +56,8 @@ const mostFailures = 6;
 const leastProgress = 64 * 1024;
 /** State is written after so many bytes. */
 const stateEveryBytes = 16 * 1024 * 1024;
+/** Asks for the first byte, whose answer says how long the file is and whether there are ranges. */
+const firstByte = { range: 'bytes=0-0' } as const;
 /** Room that is left on the disk for everything else. */
 const spareBytes = 64 * 1024 * 1024;
 
@@ -89,9 +91,24 @@ export async function download(options: DownloadOptions): Promise<Downloaded> {
   }
 }
 
+/**
+ * How long the file at the source is, without fetching it; undefined: the server does not say.
+ *
+ * @throws what {@link download} does
+ */
+export async function askSize(
+  options: Pick<DownloadOptions, 'source' | 'transport' | 'pauseMs' | 'signal'>,
+): Promise<number | undefined> {
+  const answer = await withRetries(options, async () => ask(options, options.source.url, firstByte));
+  answer.body.on('error', () => undefined).destroy();
+  if (answer.status === 206) return readContentRange(answer)?.totalBytes;
+  const length = Number(answer.header('content-length') ?? Number.NaN);
+  return answer.status === 200 && Number.isSafeInteger(length) ? length : undefined;
+}
+
 async function attemptDownload(options: DownloadOptions): Promise<Downloaded> {
   const { source, files, signal } = options;
-  const probe = await withRetries(options, async () => ask(options, source.url, { range: 'bytes=0-0' }));
+  const probe = await withRetries(options, async () => ask(options, source.url, firstByte));
   const promisedSha256 = promisedHash(source, probe);
   const range = probe.status === 206 ? readContentRange(probe) : undefined;
   const validator = options.pinned ?? validatorOf(probe);
@@ -312,7 +329,7 @@ class Busy extends Error {
 
 /** Tries again after failures of the connection, not after refusals, and not for ever. */
 async function withRetries<T>(
-  { signal, pauseMs = 500 }: DownloadOptions,
+  { signal, pauseMs = 500 }: Pick<DownloadOptions, 'signal' | 'pauseMs'>,
   attempt: () => Promise<T>,
   hasProgressed: () => boolean = () => false,
 ): Promise<T> {
@@ -368,18 +385,21 @@ function requireBegin(chunk: Buffer, { bytes, otherwise }: FileBegin = ggufBegin
   throw new PullError('wrong_content', otherwise);
 }
 
-function requireSize(bytes: number, most: number): void {
+/** @throws PullError `too_large` */
+export function requireSize(bytes: number, most: number): void {
   if (bytes <= most) return;
-  throw new PullError('too_large', `The file is larger than it may be (${formatGigabytes(most)}).`);
+  throw new PullError('too_large', `The file is larger than it may be (${formatBytes(most)}).`);
 }
 
-async function requireRoom(file: string, bytes: number): Promise<void> {
+/** Makes sure that so many bytes have room beside `file`. @throws PullError `disk_full` */
+export async function requireRoom(file: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await fs.statfs(path.dirname(file));
   if (bavail * bsize >= bytes + spareBytes) return;
   throw new PullError(
     'disk_full',
-    `The disk has ${formatGigabytes(bavail * bsize)} free, and ${formatGigabytes(bytes)} more are needed. Remove a model ` +
-      'with `hearth rm`, or move the store with HEARTH_MODELS_HOME.',
+    `The disk has ${formatBytes(bavail * bsize)} free, and ${formatBytes(bytes + spareBytes)} are needed: ${formatBytes(bytes)} for what is ` +
+      `fetched, and ${formatBytes(spareBytes)} for everything else. Make room, for example with \`hearth rm\`, or move the store with ` +
+      'HEARTH_MODELS_HOME.',
   );
 }
 
@@ -412,6 +432,6 @@ function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-function formatGigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
+function formatBytes(bytes: number): string {
+  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${String(Math.ceil(bytes / 1e6))} MB`;
 }

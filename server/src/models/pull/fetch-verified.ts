@@ -76,9 +76,14 @@ async function verify(
   );
 }
 
+/** Moves what was fetched to where nothing loads it. Of one source only the last such file is kept. */
 export async function setAside(store: ModelStore, files: PartialFiles, key: string): Promise<void> {
   const stamp = new Date().toISOString().replaceAll(/[-:.]/gu, '');
-  await fs.rename(files.data, path.join(await store.ensure('quarantine'), `${key}.${stamp}`));
+  const directory = await store.ensure('quarantine');
+  for (const earlier of await fs.readdir(directory)) {
+    if (earlier.startsWith(`${key}.`)) await fs.rm(path.join(directory, earlier), { force: true });
+  }
+  await fs.rename(files.data, path.join(directory, `${key}.${stamp}`));
   await files.forgetState();
 }
 

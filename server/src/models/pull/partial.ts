@@ -88,6 +88,32 @@ export class PartialFiles {
   }
 }
 
+/** A download that waits to be gone on with. */
+export interface Unfinished {
+  readonly url: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+/** Most downloads that are looked for. */
+const mostListed = 100;
+
+/** What was begun and not ended in a directory of {@link PartialFiles}. */
+export async function listUnfinished(directory: string): Promise<readonly Unfinished[]> {
+  const names = await fs.readdir(directory).catch(() => []);
+  const states = await Promise.all(
+    names
+      .filter((name) => name.endsWith('.json'))
+      .slice(0, mostListed)
+      .map(async (name) => parse(await fs.readFile(path.join(directory, name), 'utf8').catch(() => ''))),
+  );
+  return states.flatMap((state) =>
+    state === undefined
+      ? []
+      : [{ url: state.url, doneBytes: bytesDone(state), totalBytes: state.totalBytes }],
+  );
+}
+
 function parse(text: string): PartialState | undefined {
   try {
     return stateSchema.parse(JSON.parse(text));

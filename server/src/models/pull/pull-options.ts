@@ -8,6 +8,7 @@ import type { PullSource } from './pull-source.js';
 export type PullProgress =
   | {
       readonly phase: 'download';
+      /** Of a model in several files: of all of them together, as is `totalBytes`. */
       readonly downloadedBytes: number;
       /** Null: the server does not say. */
       readonly totalBytes: number | null;
@@ -16,6 +17,7 @@ export type PullProgress =
       readonly part?: PullPart;
     }
   | {
+      /** Of a model in several files these figures are of the file that is looked at. */
       readonly phase: 'verify';
       readonly hashedBytes: number;
       readonly totalBytes: number;

@@ -6,6 +6,7 @@ import { fetchAndVerify, setAside } from './fetch-verified.js';
 import { PartialFiles, partialKey } from './partial.js';
 import type { Pulled, PullOptions } from './pull-options.js';
 import type { PullSource } from './pull-source.js';
+import { askSizes, requireRoomForAll, WholeProgress } from './whole-size.js';
 
 /** {@link PullOptions} for a model in several files. */
 export interface PullPartsOptions extends PullOptions {
@@ -29,6 +30,9 @@ export async function pullParts(options: PullPartsOptions, name: string): Promis
   const lock = await store.lock(partialKey(source.shownUrl));
   try {
     const directory = await store.ensure('partial');
+    const sizes = await askSizes(options);
+    await requireRoomForAll(options, directory, sizes);
+    const whole = new WholeProgress(sizes);
     const fetched: {
       readonly files: PartialFiles;
       readonly sha256: string;
@@ -43,7 +47,7 @@ export async function pullParts(options: PullPartsOptions, name: string): Promis
         {
           ...options,
           source: part,
-          onProgress: (progress) => options.onProgress?.({ ...progress, part: which }),
+          onProgress: (progress) => options.onProgress?.({ ...whole.add(index, progress), part: which }),
         },
         files,
       );

@@ -35,15 +35,19 @@ export const defaultPullPolicy: PullPolicy = {
  *
  * @throws PullError `offline`, `host_not_allowed`
  */
-export function requireAllowed(url: URL, policy: PullPolicy): void {
+export function requireAllowed(url: URL, policy: PullPolicy, isRedirect = false): void {
   if (policy.offline) {
     throw new PullError('offline', 'Hearth is set to stay offline: unset HEARTH_OFFLINE to fetch anything.');
   }
   if (isLoopback(url) && policy.allowLoopback) return;
   if (url.protocol === 'https:' && policy.hosts.some((host) => covers(host, url.hostname))) return;
+  const host = url.protocol === 'https:' ? url.hostname : url.origin;
+  const what = isRedirect
+    ? `The source sends on to ${host}, from where nothing is fetched.`
+    : `Nothing is fetched from ${host}.`;
   throw new PullError(
     'host_not_allowed',
-    `Nothing is fetched from ${url.protocol === 'https:' ? url.hostname : url.origin}. Allow its host with ` +
+    `${what} Allow its host with ` +
       `${policy.allowWith ?? '`model_hosts` in the configuration or `--allow-host`'}, or choose another source.`,
   );
 }

@@ -29,7 +29,7 @@ export function parsePullSource(text: string, endpoint: string = huggingFaceOrig
   if (text.length > 2048) throw badSource('It is too long.');
   if (text.startsWith('hf:')) return fromHuggingFace(text.slice('hf:'.length), endpoint);
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined) throw badSource('It is neither of the two.');
+  if (url === undefined) throw badSource('The catalogue has no such model, and it is no address.');
   if (url.protocol !== 'https:' && !isLoopback(url)) {
     throw badSource('Models are fetched over https only.');
   }

@@ -44,7 +44,7 @@ export class Transport {
     let at = url;
     let first: Dispatcher.ResponseData['headers'] | undefined;
     for (let hop = 0; hop <= mostRedirects; hop += 1) {
-      requireAllowed(at, this.#options.policy);
+      requireAllowed(at, this.#options.policy, hop > 0);
       const response = await request(at.href, {
         dispatcher: this.#dispatcher,
         signal,

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { importModel } from '../import/import-model.js';
-import { pullModel, type PullOptions } from '../pull/pull-model.js';
+import { pullModel, type PullOptions, type PullProgress } from '../pull/pull-model.js';
 import { defaultPullPolicy } from '../pull/pull-policy.js';
 import { parsePullSource } from '../pull/pull-source.js';
 import { ModelStore } from '../store/model-store.js';
@@ -124,10 +124,21 @@ describe('against a server', () => {
 
   test('all parts are fetched whichever was named, loaded under their names from the store, and removed as one', async () => {
     const seen = new Set<string>();
+    const told: PullProgress[] = [];
     const { manifest } = await pull({
-      onProgress: ({ part }) => seen.add(`${String(part?.index)}/${String(part?.count)}`),
+      onProgress: (progress) => {
+        seen.add(`${String(progress.part?.index)}/${String(progress.part?.count)}`);
+        told.push(progress);
+      },
     });
     expect([...seen]).toEqual(['1/3', '2/3', '3/3']);
+    // One progress of all of them, from the first byte to the last.
+    const downloads = told.flatMap((one) => (one.phase === 'download' ? [one] : []));
+    const whole = parts.reduce((sum, { length }) => sum + length, 0);
+    expect(new Set(downloads.map(({ totalBytes }) => totalBytes))).toEqual(new Set([whole]));
+    const bytes = downloads.map(({ downloadedBytes }) => downloadedBytes);
+    expect(bytes).toEqual(bytes.toSorted((one, next) => one - next));
+    expect(bytes.at(-1)).toBe(whole);
     expect(manifest).toMatchObject({ name: 'm', architecture: 'llama', file: { kind: 'parts' } });
     const blobs = parts.map((bytes) => `sha256-${createHash('sha256').update(bytes).digest('hex')}`);
     expect((await fs.readdir(path.join(store.home, 'blobs'))).toSorted()).toEqual(blobs.toSorted());
@@ -163,7 +174,23 @@ describe('against a server', () => {
     const { resumedBytes } = await pull();
     expect(resumedBytes).toBe(parts[0]?.length);
     const firsts = server.requests.filter((one) => one.path.includes('00001-of')).map(({ range }) => range);
-    expect(firsts).toEqual(['bytes=0-0']);
+    expect(new Set(firsts)).toEqual(new Set(['bytes=0-0']));
+  });
+
+  test('a file of the model that is not at the source is known of before any of them is fetched', async () => {
+    const usual = server.behaviour;
+    server.behaviour = async (request, self) => {
+      if (!request.path.includes('00003-of')) return usual(request, self);
+      request.response.writeHead(404).end();
+      return true;
+    };
+    await expect(pull()).rejects.toMatchObject({ problem: 'not_found' });
+    expect(new Set(server.requests.map(({ range }) => range))).toEqual(new Set(['bytes=0-0']));
+    server.behaviour = usual;
+    const whole = parts.reduce((sum, { length }) => sum + length, 0);
+    const tooLarge = { ...defaultPullPolicy, allowLoopback: true, mostBytes: whole - 1 };
+    await expect(pull({ policy: tooLarge })).rejects.toMatchObject({ problem: 'too_large' });
+    expect(await fs.readdir(store.partialDirectory)).toEqual([]);
   });
 
   test('parts of different models are set aside and get no name; one hash for all of them is refused', async () => {

@@ -65,6 +65,22 @@ export function makeTinyParts(count: number, options: TinyGgufOptions = {}): rea
   });
 }
 
+/** So many files of so many bytes of weights each, which are parts of one model: to be fetched, and not to be loaded. */
+export function makeHollowParts(count: number, weightBytes: number): readonly Buffer[] {
+  return Array.from({ length: count }, (_, index) => {
+    const entries = new Map<string, Value>([
+      ['general.architecture', string('llama')],
+      ['general.name', string('hollow')],
+      ['split.no', { type: 'uint16', value: index }],
+      ['split.count', { type: 'uint16', value: count }],
+      ['split.tensors.count', { type: 'int32', value: count }],
+    ]);
+    const weights = new Float32Array(weightBytes / 4);
+    const name = `blk.${String(index)}.weight`;
+    return encodeGguf(entries, [{ name, dimensions: [weights.length], type: 0, weights }], alignment);
+  });
+}
+
 // --- Vocabulary ---------------------------------------------------------------------------------------------------
 
 interface Vocabulary {
