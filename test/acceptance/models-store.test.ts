@@ -104,6 +104,7 @@ describe('a new user', () => {
     first.signal('SIGINT');
     expect((await first.end()).code).toBe(130);
     expect(first.stderr).toContain('the same command goes on');
+    expect((await run('models')).out).toMatch(/Not fetched whole: .*m\.gguf, \d+ kB of 453 kB\. The same/u);
     drips = false;
     const second = await run('pull', 'hf:a/b/m.gguf');
     expect(second.out).toMatch(/Fetched m, .* were there from before/u);
@@ -120,6 +121,11 @@ describe('a new user', () => {
       [['rm', '../x'], /Names have small letters/u],
       [['verify', 'absent'], /no model "absent"/u],
       [['models', 'fit', 'pilot', '--context-size', 'many'], /not a number/u],
+      [['models', 'fit', 'pilot', '--context-size', '1'], /--context-size takes a number from 64/u],
+      [['models', 'fitt'], /unknown command 'fitt'/u],
+      [['accelerator', 'ad', 'vulkan'], /unknown command 'ad'/u],
+      [['pull', 'qwen2.5-coder'], /no model of just that name.* qwen2\.5-coder-0\.5b/u],
+      [['import', '--name', 'x'], /give its path too/u],
     ] as const;
     for (const [args, text] of bad) {
       const { code, err } = await run(...args);
@@ -127,6 +133,10 @@ describe('a new user', () => {
       expect(err).toMatch(text);
       expect(err).not.toMatch(/\n\s+at /u);
     }
+    expect(fs.readdirSync(storeOf(home).quarantineDirectory)).toHaveLength(1);
+    expect((await run('models')).out).toMatch(/Set aside: 453 kB .*quarantine/u);
+    // The same again takes the place of what was set aside before.
+    await run('pull', 'hf:a/b/m.gguf', '--sha256', 'a'.repeat(64));
     expect(fs.readdirSync(storeOf(home).quarantineDirectory)).toHaveLength(1);
   });
 
@@ -146,6 +156,10 @@ describe('a new user', () => {
     fs.symlinkSync(`../../blobs/${sha256}`, path.join(cache, 'snapshots/1/tiny-hf.gguf'));
     fs.symlinkSync('/etc/passwd', path.join(cache, 'snapshots/1/evil.gguf'));
 
+    expect((await run('import', '--dry-run')).out).toMatch(/would import {2}tiny:1b, 453 kB \(ollama\)/u);
+    const alone = path.join(studio, 'Tiny-Q8.gguf');
+    expect((await run('import', alone, '--dry-run')).out).toMatch(/would import {2}Tiny-Q8\.gguf/u);
+    expect((await run('models')).out).toContain('The store is empty');
     const { out } = await run('import');
     expect(out).toMatch(/imported {2}tiny-1b, .*\(ollama\)/u);
     expect(out).toMatch(/imported {2}tiny-q8, .*\(lm-studio\)/u);
@@ -159,6 +173,8 @@ describe('a new user', () => {
     const verified = await run('verify');
     expect(verified.code).toBe(4);
     expect(verified.out).toMatch(/BAD {3}tiny-q8: its file is gone/u);
+    const asJson = JSON.parse((await run('verify', '--json')).out) as { name: string; good: boolean }[];
+    expect(asJson.filter(({ good }) => !good).map(({ name }) => name)).toEqual(['tiny-q8']);
     expect((await run('rm', 'tiny-1b')).out).toContain('stays with the program');
     expect(fs.existsSync(path.join(blobs, `sha256-${sha256}`))).toBe(true);
   });

@@ -14,7 +14,7 @@ export type ModelFileProblem =
   | 'no_space';
 
 const messages: Record<ModelFileProblem, string> = {
-  not_found: 'There is no such model file. Check the path given with --model.',
+  not_found: 'There is no such model file. Check its path.',
   not_a_file:
     'The model path is a directory or another thing that is not a file. Give the path of a .gguf file.',
   not_readable: 'The model file cannot be read. Check its permissions.',

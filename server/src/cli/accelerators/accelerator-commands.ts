@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { fetchedKinds } from '../../accelerators/kinds.js';
 import type { ExitCode } from '../exit-codes.js';
+import { refuseUnknownCommand } from '../unknown-command.js';
 
 export interface AddFlags {
   readonly registry?: string;
@@ -16,7 +17,9 @@ export function addAcceleratorCommands(program: Command, finish: (code: ExitCode
     .command('list', { isDefault: true })
     .description('Say which builds are there, which can be fetched, and whether they work here.')
     .option('--json', 'print everything as one JSON object')
-    .action(async (flags: { json?: true }) => {
+    .allowExcessArguments()
+    .action(async (flags: { json?: true }, command: Command) => {
+      refuseUnknownCommand(command);
       const { listAccelerators } = await import('./list.js');
       finish(await listAccelerators(flags));
     });

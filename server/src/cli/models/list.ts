@@ -1,3 +1,6 @@
+import { promises as fs } from 'node:fs';
+import path from 'node:path';
+import { listUnfinished } from '../../models/pull/partial.js';
 import { ModelStore } from '../../models/store/model-store.js';
 import { modelsHome } from '../../models/store/models-home.js';
 import { type ExitCode, exitCodes } from '../exit-codes.js';
@@ -8,8 +11,11 @@ import { showBytes, showTable } from './format.js';
 export async function listCommand({ json }: { readonly json?: true }): Promise<ExitCode> {
   const store = new ModelStore(modelsHome(process.env));
   const { models, broken, beyond } = await store.list();
+  const unfinished = await listUnfinished(store.partialDirectory);
+  const setAside = await countSetAside(store.quarantineDirectory);
   if (json === true) {
-    process.stdout.write(`${JSON.stringify({ models, broken, beyond }, undefined, 2)}\n`);
+    const all = { models, broken, beyond, unfinished, setAside };
+    process.stdout.write(`${JSON.stringify(all, undefined, 2)}\n`);
     return exitCodes.ok;
   }
   if (models.length === 0) {
@@ -33,5 +39,25 @@ export async function listCommand({ json }: { readonly json?: true }): Promise<E
   for (const name of broken)
     process.stdout.write(`${name}: its record is damaged; remove it with hearth rm ${name}\n`);
   if (beyond > 0) process.stdout.write(`and ${String(beyond)} more\n`);
+  for (const { url, doneBytes, totalBytes } of unfinished) {
+    process.stdout.write(
+      `Not fetched whole: ${url}, ${showBytes(doneBytes)} of ${showBytes(totalBytes)}. The same command goes on with it.\n`,
+    );
+  }
+  if (setAside.files > 0) {
+    process.stdout.write(
+      `Set aside: ${showBytes(setAside.bytes)} that were not what was promised, in ${store.quarantineDirectory}.\n` +
+        'Nothing loads them; delete them when you like.\n',
+    );
+  }
   return exitCodes.ok;
+}
+
+/** Files that were fetched and are not used, and their bytes. */
+async function countSetAside(directory: string): Promise<{ readonly files: number; readonly bytes: number }> {
+  const names = await fs.readdir(directory).catch(() => []);
+  const found = await Promise.all(
+    names.slice(0, 1000).map((name) => fs.stat(path.join(directory, name)).catch(() => undefined)),
+  );
+  return { files: names.length, bytes: found.reduce((sum, one) => sum + (one?.size ?? 0), 0) };
 }

@@ -1,5 +1,6 @@
 import { HearthError } from '@hearth/protocol';
 import { pullNamed } from '../../models/pull/pull-named.js';
+import type { Manifest } from '../../models/store/manifest.js';
 import { ModelStore } from '../../models/store/model-store.js';
 import { isModelName, modelNameRule } from '../../models/store/model-name.js';
 import { modelsHome } from '../../models/store/models-home.js';
@@ -15,6 +16,7 @@ export interface PullFlags {
   readonly sha256?: string;
   readonly tokenEnv?: string;
   readonly allowHost?: readonly string[];
+  readonly json?: true;
 }
 
 /** `hearth pull`: fetches a model into the store. What has come stays where it ends early; the same command goes on. */
@@ -40,6 +42,10 @@ export async function pullCommand(source: string, flags: PullFlags): Promise<Exi
       ...(sha256 === undefined ? {} : { expected: { sha256, by: 'user' } }),
     });
     bar.clear();
+    if (flags.json === true) {
+      process.stdout.write(`${JSON.stringify({ model: manifest, resumedBytes, alreadyThere })}\n`);
+      return exitCodes.ok;
+    }
     if (alreadyThere) process.stdout.write(`${manifest.name} is in the store already.\n`);
     else {
       const went = resumedBytes === 0 ? '' : ` (${showBytes(resumedBytes)} were there from before)`;
@@ -48,14 +54,25 @@ export async function pullCommand(source: string, flags: PullFlags): Promise<Exi
         process.stdout.write('Nobody said what its SHA-256 should be: it is what the source sent, whole.\n');
       }
     }
-    process.stdout.write(
-      `Use it: hearth generate --model ${manifest.name} "…", or hearth serve --model ${manifest.name}\n`,
-    );
+    process.stdout.write(`${howToUse(manifest)}\n`);
     return exitCodes.ok;
   } catch (error) {
     bar.clear();
     if (!interrupted.aborted) throw error;
     process.stderr.write('hearth: stopped. What has come is kept: the same command goes on with it.\n');
     return exitCodes.interrupted;
+  }
+}
+
+function howToUse({ name, purpose }: Manifest): string {
+  switch (purpose) {
+    case 'generate':
+      return `Use it: hearth generate --model ${name} "…", or hearth serve --model ${name}`;
+    case 'embed':
+      return `Use it: hearth embed --model ${name} "…"`;
+    case 'rerank':
+      return `Use it: hearth rerank --model ${name} "query" < documents`;
+    case 'projector':
+      return 'It turns pictures into what another model reads, and is no model by itself.';
   }
 }

@@ -9,12 +9,17 @@ import { type ExitCode, exitCodes } from '../exit-codes.js';
 import { onInterrupt } from '../signals.js';
 
 /** `hearth verify`: reads every byte of one model, or of all, and compares. Exits with 4 where one is not right. */
-export async function verifyCommand(name: string | undefined): Promise<ExitCode> {
+export async function verifyCommand(
+  name: string | undefined,
+  { json }: { readonly json?: true },
+): Promise<ExitCode> {
   const store = new ModelStore(modelsHome(process.env));
   const interrupted = onInterrupt();
   const models = name === undefined ? (await store.list()).models : [await store.read(name)];
-  if (models.length === 0) process.stdout.write('The store is empty: there is nothing to verify.\n');
+  if (models.length === 0 && json !== true)
+    process.stdout.write('The store is empty: there is nothing to verify.\n');
   let bad = 0;
+  const all: { readonly name: string; readonly good: boolean; readonly text: string }[] = [];
   for (const model of models) {
     const outcome = await look(store, model, interrupted).catch((error: unknown) => {
       if (interrupted.aborted) return undefined;
@@ -23,8 +28,11 @@ export async function verifyCommand(name: string | undefined): Promise<ExitCode>
     });
     if (outcome === undefined) return exitCodes.interrupted;
     if (!outcome.good) bad += 1;
-    process.stdout.write(`${outcome.good ? 'good' : 'BAD '}  ${model.name}: ${outcome.text}\n`);
+    all.push({ name: model.name, ...outcome });
+    if (json !== true)
+      process.stdout.write(`${outcome.good ? 'good' : 'BAD '}  ${model.name}: ${outcome.text}\n`);
   }
+  if (json === true) process.stdout.write(`${JSON.stringify(all)}\n`);
   return bad === 0 ? exitCodes.ok : exitCodes.notReady;
 }
 
