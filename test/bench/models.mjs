@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -17,11 +17,41 @@ import { Place } from './processes.mjs';
 
 const hearth = fileURLToPath(new URL('../../server/bin/hearth.mjs', import.meta.url));
 
-/** Models of 15 to 300 MB with contexts such that weights, keys and values, and vocabulary each weigh most once. */
+/**
+ * Models of 15 to 300 MB such that weights, keys and values, work, and vocabulary each weigh most once.
+ *
+ * @type {readonly { readonly what: string, readonly model: string, readonly shape: object, readonly context: number,
+ *   readonly sequences?: number, readonly type?: string }[]}
+ */
 const combinations = [
-  { name: 'narrow', shape: shapeOf(512, 8, 4, 1536, 8000), contexts: [1024, 8192] },
-  { name: 'middle', shape: shapeOf(768, 12, 6, 2304, 24_000), contexts: [512, 2048, 4096] },
-  { name: 'large', shape: shapeOf(1280, 16, 10, 4096, 32_000), contexts: [512, 2048] },
+  ...[1024, 8192].map((context) => ({
+    what: 'grouped heads 2:1',
+    model: 'narrow',
+    shape: shapeOf(512, 8, 4, 1536, 8000),
+    context,
+  })),
+  ...[512, 4096].map((context) => ({
+    what: 'grouped heads 2:1',
+    model: 'middle',
+    shape: shapeOf(768, 12, 6, 2304, 24_000),
+    context,
+  })),
+  { what: '4 sequences', model: 'middle', shape: {}, context: 2048, sequences: 4 },
+  { what: 'context in q8_0', model: 'middle', shape: {}, context: 4096, type: 'q8_0' },
+  { what: 'each head its own', model: 'large', shape: shapeOf(1280, 16, 20, 4096, 32_000), context: 2048 },
+  { what: 'grouped heads 8:1', model: 'grouped', shape: shapeOf(1024, 12, 2, 3072, 16_000), context: 8192 },
+  {
+    what: 'large vocabulary, tied',
+    model: 'words',
+    shape: { ...shapeOf(384, 6, 2, 1024, 150_000), tied: true },
+    context: 2048,
+  },
+  {
+    what: 'vectors',
+    model: 'vectors',
+    shape: { ...shapeOf(512, 8, 8, 1536, 16_000), pooling: 1 },
+    context: 2048,
+  },
 ];
 
 /**
@@ -69,46 +99,57 @@ async function loadWriter(folder) {
 /** @param {Place} place @param {(file: string, shape: object) => Promise<number>} write */
 async function compareMemory(place, write) {
   say('memory: said before the load / what the worker had once its whole context had been in use');
-  say('| model | file | context | said | had | ratio |');
+  say('| model | file | context | said | had | said/had |');
   say('|---|---|---|---|---|---|');
   const ratios = [];
-  for (const { name, shape, contexts } of combinations) {
-    const file = path.join(place.root, `${name}.gguf`);
-    await write(file, shape);
-    for (const context of contexts) {
-      const said = estimate(place, file, context);
-      const had = await measure(place, file, context);
-      ratios.push(said / had);
-      const ratio = (said / had).toFixed(2);
-      say(`| ${name} | ${mb(statSync(file).size)} | ${context} | ${mb(said)} | ${mb(had)} | ${ratio} |`);
-    }
+  for (const { what, model, shape, context, sequences = 1, type = 'f16' } of combinations) {
+    const file = path.join(place.root, `${model}.gguf`);
+    if (!existsSync(file)) await write(file, shape);
+    const flags = ['--context-size', context, '--active-permits', sequences, '--kv-type', type].map(String);
+    const said = estimate(place, file, flags);
+    const had = await measure(place, file, flags, { context, sequences, isEmbedder: 'pooling' in shape });
+    ratios.push(said / had);
+    const ratio = (said / had).toFixed(2);
+    const length = sequences === 1 ? String(context) : `${String(sequences)} × ${String(context)}`;
+    say(
+      `| ${model}, ${what} | ${mb(statSync(file).size)} | ${length} | ${mb(said)} | ${mb(had)} | ${ratio} |`,
+    );
   }
   const good = ratios.filter((ratio) => ratio >= 0.85 && ratio <= 1.15).length;
   say(`${good} of ${ratios.length} between 0.85 and 1.15\n`);
 }
 
-/** @param {Place} place @param {string} file @param {number} context */
-function estimate(place, file, context) {
-  const args = [hearth, 'models', 'fit', file, '--context-size', String(context), '--json'];
-  const { stdout } = spawnSync(process.execPath, args, { env: environment(place), encoding: 'utf8' });
+/** @param {Place} place @param {string} file @param {string[]} flags */
+function estimate(place, file, flags) {
+  const args = [hearth, 'models', 'fit', file, ...flags, '--json'];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { env: environment(place), encoding: 'utf8' });
+  if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout).estimate.total;
 }
 
 /**
  * Resident memory of the worker, the largest that it had.
  *
- * @param {Place} place @param {string} file @param {number} context
+ * @param {Place} place @param {string} file @param {string[]} flags
+ * @param {{ context: number, sequences: number, isEmbedder: boolean }} use
  */
-async function measure(place, file, context) {
-  const child = await serve(place, ['--model', file, '--context-size', String(context)]);
+async function measure(place, file, flags, { context, sequences, isEmbedder }) {
+  const child = await serve(place, ['--model', file, ...flags]);
   try {
     // Bytes are tokens in these models.
-    await ask(place, {
-      id: 'fill',
-      prompt: 'x'.repeat(Math.floor(context * 0.9)),
-      max_tokens: 4,
-      temperature: 0,
+    const prompt = 'x'.repeat(Math.floor(context * 0.9));
+    const asked = Array.from({ length: sequences }, async (_, index) => {
+      const id = `fill${index}`;
+      const end = await ask(
+        place,
+        isEmbedder
+          ? { id, type: 'embed', input: [prompt] }
+          : // Prompts with nothing in common share nothing.
+            { id, prompt: `${index}${prompt}`, max_tokens: 4, temperature: 0 },
+      );
+      if (end.type === 'error') throw new Error(`a request failed: ${JSON.stringify(end)}`);
     });
+    await Promise.all(asked);
     const worker = childrenOf(child.pid ?? 0)[0];
     const status = readFileSync(`/proc/${worker}/status`, 'utf8');
     return Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]) * 1024;
@@ -140,53 +181,85 @@ async function countLoads(place, write) {
     writeFileSync(path.join(home, 'manifests', `${name}.json`), JSON.stringify(manifest));
   }
   const abc = ['a', 'b', 'c'];
-  say('loads for patterns of requests');
-  say('| pattern | room for | requests | loads | longest wait |');
-  say('|---|---|---|---|---|');
+  say('loads for patterns of requests, beside a pinned model');
+  say('| pattern | room for | requests | loads | pinned unloaded | cut short | longest wait |');
+  say('|---|---|---|---|---|---|---|');
   const all = Array.from({ length: 30 }, (_, index) => abc[index % 3] ?? 'a');
-  await pattern(place, 'ABC × 10 at once', 1, all, 0);
-  await pattern(place, 'ABC × 10 at once', 3, all, 0);
-  await pattern(place, 'ABC × 10, one each 20 ms', 2, all, 20);
+  const order = (/** @type {string[]} */ models, everyMs = 0) =>
+    models.map((model, index) => ({ model, atMs: index * everyMs, prompt: 10, tokens: 8 }));
+  await pattern(place, 'ABC × 10 at once', 1, order(all));
+  await pattern(place, 'ABC × 10 at once', 3, order(all));
+  await pattern(place, 'ABC × 10, one each 20 ms', 2, order(all, 20));
+  const turns = order(
+    all.map(() => 'a'),
+    5,
+  );
+  const lengths = [100, 200, 400];
   await pattern(
     place,
     'A, contexts of 100, 200, 400 tokens in turns',
     1,
-    all.map(() => 'a'),
-    5,
-    [100, 200, 400],
+    turns.map((request, index) => ({ ...request, prompt: lengths[index % 3] ?? 10 })),
   );
+  // B is asked for as soon as A is loaded, and long before A has ended.
+  const long = { model: 'a', atMs: 0, prompt: 10, tokens: 900 };
+  const meanwhile = order(Array(10).fill('b'), 20).map((request) => ({
+    ...request,
+    atMs: request.atMs + 100,
+  }));
+  await pattern(place, 'A writes 900 tokens, B × 10 meanwhile', 1, [long, ...meanwhile], 4);
 }
 
 /**
- * @param {Place} place @param {string} name @param {number} room @param {string[]} order @param {number} everyMs
- * @param {number[]} lengths of prompts, in turns
+ * @param {Place} place @param {string} name @param {number} room
+ * @param {{ model: string, atMs: number, prompt: number, tokens: number }[]} requests
  */
-async function pattern(place, name, room, order, everyMs, lengths = [10]) {
-  const flags = ['--queue-depth', '64', '--max-loaded-models', String(room + 1), '--model-stay-secs', '1'];
-  const child = await serve(place, flags);
+async function pattern(place, name, room, requests, permits = 1) {
+  const many = ['--queue-depth', '64', '--active-permits', String(permits)];
+  const child = await serve(place, [
+    ...many,
+    '--max-loaded-models',
+    String(room + 1),
+    '--model-stay-secs',
+    '1',
+  ]);
   try {
+    let cut = 0;
     const waits = await Promise.all(
-      order.map(async (model, index) => {
-        await new Promise((resolve) => setTimeout(resolve, index * everyMs));
+      requests.map(async ({ model, atMs, prompt, tokens }, index) => {
+        await new Promise((resolve) => setTimeout(resolve, atMs));
         const since = performance.now();
-        const prompt = 'x'.repeat(lengths[index % lengths.length] ?? 10);
-        const end = await ask(place, { id: `r${index}`, model, prompt, max_tokens: 8 });
-        if (end.type !== 'done') throw new Error(`a request failed: ${JSON.stringify(end)}`);
+        const end = await ask(place, {
+          id: `r${index}`,
+          model,
+          prompt: 'x'.repeat(prompt),
+          max_tokens: tokens,
+        });
+        if (end.type !== 'done' || end.stop_reason === 'cancelled') cut += 1;
         return performance.now() - since;
       }),
     );
-    const log = readFileSync(path.join(place.root, 'log/hearth.ndjson'), 'utf8');
-    const mine = log.split('\n').filter((line) => /"model_loaded".*"model":"[abc]"/.test(line));
-    const loads = mine.length - loadsBefore;
-    loadsBefore = mine.length;
-    say(`| ${name} | ${room} | ${order.length} | ${loads} | ${(Math.max(...waits) / 1000).toFixed(1)} s |`);
+    const [loads, gone] = [/"model_loaded".*"model":"[abc]"/, /"model_unloaded".*"model":"hearth-pilot/].map(
+      (line) => countNew(place, line),
+    );
+    const longest = `${(Math.max(...waits) / 1000).toFixed(1)} s`;
+    say(`| ${name} | ${room} | ${requests.length} | ${loads} | ${gone} | ${cut} | ${longest} |`);
   } finally {
     await end(child);
   }
 }
 
-/** Loads in the log from patterns before. */
-let loadsBefore = 0;
+/** @type {Map<RegExp | string, number>} Lines of the log from patterns before. */
+const counted = new Map();
+
+/** @param {Place} place @param {RegExp} line */
+function countNew(place, line) {
+  const log = readFileSync(path.join(place.root, 'log/hearth.ndjson'), 'utf8');
+  const all = log.split('\n').filter((one) => line.test(one)).length;
+  const before = counted.get(line.source) ?? 0;
+  counted.set(line.source, all);
+  return all - before;
+}
 
 /**
  * A daemon with the real engine, once it serves.
@@ -228,7 +301,7 @@ function environment(place) {
  * One request, and its last frame.
  *
  * @param {Place} place @param {object} request
- * @returns {Promise<{ type: string }>}
+ * @returns {Promise<{ type: string, stop_reason?: string }>}
  */
 function ask(place, request) {
   return new Promise((resolve, reject) => {
@@ -239,7 +312,7 @@ function ask(place, request) {
       text += String(chunk);
       for (const line of text.split('\n').slice(0, -1)) {
         const frame = JSON.parse(line);
-        if (frame.type === 'done' || frame.type === 'error') {
+        if (['done', 'error', 'embeddings'].includes(frame.type)) {
           socket.destroy();
           resolve(frame);
         }

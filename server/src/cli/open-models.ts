@@ -9,6 +9,7 @@ import type { DeviceChoice } from '../engine/llama/device-choice.js';
 import { fitModel } from '../models/memory/fit.js';
 import { fitOnGpu } from '../models/memory/gpu-fit.js';
 import { freeMemory } from '../models/memory/free-memory.js';
+import { keyValueTypeFor } from '../models/memory/key-value-type.js';
 import { defaultModelHosts, type PullPolicy } from '../models/pull/pull-policy.js';
 import { huggingFaceOrigin } from '../models/pull/pull-source.js';
 import { resolveModel } from '../models/resolve-model.js';
@@ -47,9 +48,12 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
       claim: async ({ storeName }) => (storeName === undefined ? noClaim : useInStore(storeName)),
       chooseDevice: (signal) => devices.choose(signal),
       planLoad: async (facts, device) => {
-        const wish = { contextSize, sequences, gpuLayers: config.gpu_layers };
-        if (device.kind !== 'cpu') return fitOnGpu(facts, wish, await freeMemory(), device);
-        return { contextSize: fitModel(facts, wish, await freeMemory()).contextSize, gpuLayers: 0 };
+        const keyValueType = keyValueTypeFor(facts, config.kv_type);
+        const wish = { contextSize, sequences, gpuLayers: config.gpu_layers, keyValueType };
+        if (device.kind !== 'cpu')
+          return { ...fitOnGpu(facts, wish, await freeMemory(), device), keyValueType };
+        const { contextSize: fitting } = fitModel(facts, wish, await freeMemory());
+        return { contextSize: fitting, gpuLayers: 0, keyValueType };
       },
       ...(name === undefined ? {} : { name }),
       ...(contextSize === undefined ? {} : { contextSize }),

@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { StartupError } from '../lock/startup-error.js';
 import { version } from '../version.js';
 import { acceleratorKinds } from '../accelerators/kinds.js';
+import { keyValueTypes } from '../models/memory/key-value-type.js';
 import { addAcceleratorCommands } from './accelerators/accelerator-commands.js';
 import { addAskCommands } from './ask-commands.js';
 import { describeFailure } from './describe-failure.js';
@@ -35,6 +36,7 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
     .description('Keeps one local model warm and lets everything on this machine share it.')
     .version(version)
     .exitOverride()
+    .showHelpAfterError('`hearth --help` lists the commands, and `hearth COMMAND --help` what one takes.')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', exitCodeHelp);
 
@@ -181,6 +183,12 @@ function daemonCommand(program: Command, name: string, description: string): Com
       ).choices(['auto', ...acceleratorKinds]),
     )
     .option('--gpu-layers <n>', 'layers for the graphics card (default: as many as fit)', looseNumber)
+    .addOption(
+      new Option(
+        '--kv-type <type>',
+        'how the context is kept (default: f16; q8_0 takes half the memory, and a little of the exactness)',
+      ).choices(keyValueTypes),
+    )
     .option('--tcp <host:port>', 'serve the inference protocol on loopback TCP too; port 0: any free one')
     .option('--tcp-key-env <name>', 'environment variable that holds the key which TCP clients must show')
     .option('--tcp-allow-remote', 'let --tcp listen on an address that other machines reach; needs a key')

@@ -21,6 +21,7 @@ describe('configuration', () => {
       socket_proof: 'auto',
       engine_driver: 'auto',
       speculation: 'off',
+      kv_type: 'f16',
       kv_memory_mib: 256,
       kv_disk: false,
       kv_disk_mib: 4096,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { acceleratorKinds } from '../accelerators/kinds.js';
 import { engineFailureKinds } from '../engine/engine.js';
+import { keyValueTypes } from '../models/memory/key-value-type.js';
 import { StartupError } from '../lock/startup-error.js';
 import type { ConfigInput } from './config-file.js';
 import { httpConfigSchema } from './http-config.js';
@@ -115,6 +116,8 @@ export const configSchema = z.strictObject({
   gpu_layers: z.int().min(0).max(10_000).optional(),
   /** Guesses tokens ahead: `lookup` from what stands before in the conversation. It stops by itself where it loses. */
   speculation: z.enum(['off', 'lookup']).default('off'),
+  /** How the context is kept: `q8_0` takes half the memory, and a little of the exactness. */
+  kv_type: z.enum(keyValueTypes).default('f16'),
   /** Memory for saved states of conversations in each engine, in MiB; 0: none. */
   kv_memory_mib: z.int().min(0).max(1_048_576).default(256),
   /** Keeps states of conversations on disk too, so that they outlive the engine. They tell what was said. */

@@ -1,5 +1,7 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { keyValueTypes } from '../../models/memory/key-value-type.js';
 import type { ExitCode } from '../exit-codes.js';
+import { refuseUnknownCommand } from '../unknown-command.js';
 import type { FitFlags } from './fit.js';
 import type { ImportFlags } from './import.js';
 import type { PullFlags } from './pull.js';
@@ -26,6 +28,7 @@ export function addModelCommands(
     .option('--sha256 <hex>', 'what the file must hash to; another one is set aside')
     .option('--token-env <name>', 'environment variable with the token for the source (default: HF_TOKEN)')
     .option('--allow-host <host>', 'let files come from this host too; may be given again', collect)
+    .option('--json', 'print the record of the model as one JSON object')
     .action(async (model: string, flags: PullFlags) => {
       const { pullCommand } = await import('./pull.js');
       finish(await pullCommand(model, flags));
@@ -39,6 +42,7 @@ export function addModelCommands(
     .argument('[file]', 'a .gguf file; without one, whatever can be found')
     .option('--name <name>', 'name in the store, for a file')
     .option('--dry-run', 'only say what was found')
+    .option('--json', 'print what became of each file as one JSON array')
     .action(async (file: string | undefined, flags: ImportFlags) => {
       const { importCommand } = await import('./import.js');
       finish(await importCommand(file, flags));
@@ -48,7 +52,9 @@ export function addModelCommands(
     .command('models')
     .description('List the models of the store and what each can do.')
     .option('--json', 'print the records as one JSON object')
-    .action(async (flags: { json?: true }) => {
+    .allowExcessArguments()
+    .action(async (flags: { json?: true }, command: Command) => {
+      refuseUnknownCommand(command);
       const { listCommand } = await import('./list.js');
       finish(await listCommand(flags));
     });
@@ -69,6 +75,9 @@ export function addModelCommands(
     .argument('<name-or-path>', 'name of a model, or path of a GGUF file')
     .option('--context-size <n>', 'tokens of context for each request (default: chosen)', wholeNumber)
     .option('--active-permits <n>', 'requests that run at once (default: 1)', wholeNumber)
+    .addOption(
+      new Option('--kv-type <type>', 'how the context is kept (default: f16)').choices(keyValueTypes),
+    )
     .option('--json', 'print the figures in bytes as one JSON object')
     .action(async (nameOrPath: string, _own: unknown, command: Command) => {
       const { fitCommand } = await import('./fit.js');
@@ -81,9 +90,10 @@ export function addModelCommands(
       'Read every byte of a model, or of all, and compare with what it should be. Exits with 4 if one is bad.',
     )
     .argument('[name]', 'name of a model of the store')
-    .action(async (name: string | undefined) => {
+    .option('--json', 'print what is said of each as one JSON array')
+    .action(async (name: string | undefined, flags: { json?: true }) => {
       const { verifyCommand } = await import('./verify.js');
-      finish(await verifyCommand(name));
+      finish(await verifyCommand(name, flags));
     });
 
   withRuntimeDir(program.command('rm'))

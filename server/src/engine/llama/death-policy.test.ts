@@ -1,8 +1,10 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { writeTinyGguf } from '../../models/testing/tiny-gguf.js';
+import { afterCardDeath, type CardDeaths, isCardLost, windowMs } from './card-deaths.js';
+import type { ChosenDevice } from './device-choice.js';
 import type { LlamaEngineOptions } from './llama-engine.js';
 import { LlamaEngine } from './llama-engine.js';
 import { collect, rawRequest, reaches } from './testing.js';
@@ -38,9 +40,10 @@ async function play(
     workerPath ?? '',
     `import fs from 'node:fs';
 fs.appendFileSync(${JSON.stringify(log)}, 'x');
+let gpu;
 const starts = fs.readFileSync(${JSON.stringify(log)}, 'utf8').length;
 process.on('message', (message) => {
-  if (message.kind === 'load') { ${onLoad} }
+  if (message.kind === 'load') { gpu = message.order.gpu; ${onLoad} }
   if (message.kind === 'generate') { ${onGenerate} }
   if (message.kind === 'ping') process.send({ kind: 'pong', stepMs: 0, grammars: 'none' });
   if (message.kind === 'shutdown') process.exit(0);
@@ -118,3 +121,47 @@ test.each([
     expect(await starts()).toBe(3);
   },
 );
+
+describe('on a graphics card', () => {
+  const card: ChosenDevice = { kind: 'vulkan', name: 'Card', totalBytes: 8e9, freeBytes: 8e9 };
+  /** The card ends the worker at each generation; on the processor it writes an end. */
+  const onGenerate =
+    `if (gpu) process.abort(); else process.send({ kind: 'done', id: message.id, result: { stopReason: 'end_turn', ` +
+    `usage: { prompt_tokens: 1, completion_tokens: 0 }, decode: { tokens: 0, milliseconds: 0 } } })`;
+  const useOnce = (one: LlamaEngine) => collect(one.generate(rawRequest('x'), new AbortController().signal));
+
+  test.each([
+    ['again and again', 10, 3],
+    ['more often than it may be started again', 1, 2],
+  ])(
+    'an engine that dies there %s after it was ready goes on with the processor, which says why',
+    async (_what, budget, deaths) => {
+      const { engine: one, starts } = await play(
+        { onLoad: loaded, onGenerate },
+        { chooseDevice: async () => card, restart: { budget, firstDelayMs: 1 } },
+      );
+      for (let time = 0; time < deaths; time += 1) {
+        expect(await reaches(one, 'ready', 'failed')).toEqual({ kind: 'ready' });
+        expect(one).toMatchObject({ accelerator: 'vulkan', model: { accelerator: { device: 'Card' } } });
+        await expect(useOnce(one)).rejects.toMatchObject({ kind: 'crashed' });
+      }
+      expect(await reaches(one, 'ready', 'failed')).toEqual({ kind: 'ready' });
+      expect(one.model?.accelerator).toEqual({
+        kind: 'cpu',
+        reason: expect.stringMatching(
+          /^Vulkan: it is not used .* again and again: the engine crashed/u,
+        ) as string,
+      });
+      expect(await useOnce(one)).toMatchObject({ stopReason: 'end_turn' });
+      expect(await starts()).toBe(deaths + 1);
+    },
+  );
+
+  test('deaths that lie far apart do not count together', () => {
+    let deaths: CardDeaths = [];
+    for (let time = 0; time < 10; time += 1) deaths = afterCardDeath(deaths, time * (windowMs / 2 + 1));
+    expect(isCardLost(deaths)).toBe(false);
+    deaths = afterCardDeath(deaths, 9 * (windowMs / 2 + 1) + 1);
+    expect(isCardLost(deaths)).toBe(true);
+  });
+});

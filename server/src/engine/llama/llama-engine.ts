@@ -3,9 +3,10 @@ import { EventEmitter } from 'node:events';
 import { statSync } from 'node:fs';
 import { HearthError, toHearthError } from '@hearth/protocol';
 import type { BackendState, ErrorCode, LoadPhase, ModelInfo, ResolvedGeneration } from '@hearth/protocol';
-import { kindNames } from '../../accelerators/kinds.js';
+import { type GpuKind, kindNames } from '../../accelerators/kinds.js';
 import { findUpwards } from '../../models/find-upwards.js';
 import type { GgufFacts } from '../../models/gguf-check.js';
+import type { KeyValueType } from '../../models/memory/key-value-type.js';
 import type { ModelSource } from '../../models/model-source.js';
 import { ChecksumError } from '../../models/trust/quarantine.js';
 import { openTrustedFile, type TrustedFile } from '../../models/trust/trusted-file.js';
@@ -20,6 +21,7 @@ import {
   defaultRestartOptions,
 } from '../../supervisor/restart-policy.js';
 import { toUnitVector } from '../unit-vector.js';
+import { afterCardDeath, type CardDeaths, isCardLost } from './card-deaths.js';
 import type { ChosenDevice } from './device-choice.js';
 import { HangWatch } from './hang-watch.js';
 import { ReplyQueue } from './reply-queue.js';
@@ -95,6 +97,8 @@ export interface LoadPlan {
   readonly contextSize: number;
   /** 0: the processor computes everything. */
   readonly gpuLayers: number;
+  /** How keys and values are kept. @default f16 */
+  readonly keyValueType?: KeyValueType;
 }
 
 const defaultContextSize = 8192;
@@ -174,13 +178,14 @@ export class LlamaEngine implements Engine {
   #lastId = 0;
   /** Held from the begin of a load until its worker is gone. */
   #claim: { release(): void } | undefined;
-  /** Why no card is used any more: a load on one failed. */
+  /** Why no card is used any more: a load on one failed, or the engine died there again and again. */
   #gpuProblem: string | undefined;
+  #cardDeaths: CardDeaths = [];
 
   constructor(options: LlamaEngineOptions) {
     this.#options = options;
     this.name = options.name ?? 'llama';
-    this.#policy = new RestartPolicy({ ...defaultRestartOptions, ...options.restart });
+    this.#policy = this.#freshPolicy();
   }
 
   get accelerator(): Engine['accelerator'] {
@@ -518,6 +523,7 @@ export class LlamaEngine implements Engine {
         states: this.#orderStates(),
         ...(device.kind === 'cpu' ? {} : { gpu: orderGpu(device, gpuLayers) }),
         drafts: this.#options.drafts === true,
+        keyValueType: plan?.keyValueType ?? 'f16',
       },
     });
   }
@@ -652,10 +658,10 @@ export class LlamaEngine implements Engine {
     for (const replies of pending.values()) replies.push({ kind: 'failed', error: failure });
     if (stopping) return;
     if (incarnation.device.kind !== 'cpu' && readyAt === undefined) {
-      const kind = kindNames[incarnation.device.kind];
-      this.#gpuProblem = `${kind}: the model could not be loaded there: ${fatal?.message ?? death.text}`;
-      this.#setState({ kind: 'restarting', attempt: 1, delayMs: 0, reason: this.#gpuProblem });
-      this.#loading = this.#load();
+      this.#leaveCard(
+        incarnation.device.kind,
+        `the model could not be loaded there: ${fatal?.message ?? death.text}`,
+      );
       return;
     }
     if (fatal !== undefined) {
@@ -677,6 +683,18 @@ export class LlamaEngine implements Engine {
     const afterDeath = this.#policy.afterDeath(readyMs);
     // What a client asked for costs the others a start, but never the engine.
     const restart = incarnation.byGrammar ? this.#afterGrammar() : afterDeath;
+    if (incarnation.device.kind !== 'cpu' && !incarnation.byGrammar) {
+      // Want of memory is not the card's fault.
+      if (death.kind !== 'out_of_memory')
+        this.#cardDeaths = afterCardDeath(this.#cardDeaths, performance.now());
+      if (isCardLost(this.#cardDeaths) || restart === undefined) {
+        this.#leaveCard(
+          incarnation.device.kind,
+          `it is not used any more, because the engine died there again and again: ${death.text}`,
+        );
+        return;
+      }
+    }
     if (restart === undefined) {
       const code: ErrorCode = death.kind === 'hung' ? 'engine_hung' : 'engine_crashed';
       this.#fail(
@@ -692,11 +710,22 @@ export class LlamaEngine implements Engine {
     }, delayMs);
   }
 
+  /** The processor takes over, with a budget of its own. */
+  #leaveCard(kind: GpuKind, why: string): void {
+    this.#gpuProblem = `${kindNames[kind]}: ${why}`;
+    this.#policy = this.#freshPolicy();
+    this.#setState({ kind: 'restarting', attempt: 1, delayMs: 0, reason: this.#gpuProblem });
+    this.#loading = this.#load();
+  }
+
   /** The first step of a fresh policy, and the policy as it was. */
   #afterGrammar(): Restart | undefined {
-    const fresh = new RestartPolicy({ ...defaultRestartOptions, ...this.#options.restart });
-    const first = fresh.afterDeath(0);
+    const first = this.#freshPolicy().afterDeath(0);
     return first === undefined ? undefined : { ...first, next: this.#policy };
+  }
+
+  #freshPolicy(): RestartPolicy {
+    return new RestartPolicy({ ...defaultRestartOptions, ...this.#options.restart });
   }
 
   #requireReady(): Incarnation {

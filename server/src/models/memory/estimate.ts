@@ -1,10 +1,13 @@
 import type { GgufFacts, ModelShape } from '../gguf-facts.js';
+import { keyValueBytes, type KeyValueType, keyValueTypeFor } from './key-value-type.js';
 
 /** How a model is to run. */
 export interface RunShape {
   /** Tokens of context of each sequence. */
   readonly contextSize: number;
   readonly sequences: number;
+  /** How keys and values are kept, where the model's heads allow it. @default f16 */
+  readonly keyValueType?: KeyValueType | undefined;
 }
 
 /** Memory of a loaded model in bytes, by what it is for. */
@@ -19,13 +22,13 @@ export interface MemoryEstimate {
   readonly total: number;
 }
 
-/** Keys and values are kept as half floats. */
-const keyValueBytes = 2;
 const floatBytes = 4;
 /** The mask of attention is of half floats too. */
 const maskBytes = 2;
 /** Tokens that one step takes at most. Default of llama.cpp, n_ubatch. */
 const microBatch = 512;
+/** Tokens of the longest text that vectors are made of. See the engine's `FfiEmbedder`. */
+const mostEmbeddedTokens = 2048;
 /** Measured: Node with llama.cpp's libraries, before any model. node-llama-cpp, the driver for exceptions, takes 30 MiB more. */
 const workerBytes = 66 * 1024 * 1024;
 /** Measured: each entry of the vocabulary, in llama.cpp's tables and in those of the worker. */
@@ -35,7 +38,8 @@ const tokenBytes = 300;
  * Memory that the model takes once its whole context has been in use. For a model whose shape is not known, keys and
  * values count as those of a model of that many weights with grouped heads.
  */
-export function estimateMemory(facts: GgufFacts, run: RunShape): MemoryEstimate {
+export function estimateMemory(facts: GgufFacts, asked: RunShape): MemoryEstimate {
+  const run = facts.purpose === 'generate' ? asked : embedderRun(asked);
   const tokens = roundUp(run.contextSize, 256) * run.sequences;
   const weights = facts.weightBytes;
   const worker = workerBytes + facts.vocabularySize * tokenBytes;
@@ -44,11 +48,22 @@ export function estimateMemory(facts: GgufFacts, run: RunShape): MemoryEstimate 
     const compute = Math.ceil(weights / 20);
     return { weights, keyValue, compute, worker, total: weights + keyValue + compute + worker };
   }
-  const keyValue = keyValueOf(facts.shape, facts.architecture, run, tokens);
-  const compute = computeOf(facts.shape, facts.vocabularySize, run);
+  const bytes = keyValueBytes[keyValueTypeFor(facts, run.keyValueType ?? 'f16')];
+  const keyValue = Math.ceil(keyValueOf(facts.shape, facts.architecture, run, tokens) * bytes);
+  const compute =
+    facts.purpose === 'generate'
+      ? computeOf(facts.shape, facts.vocabularySize, run, microBatch)
+      : // Each token of a text has an outcome, and the whole text is one batch.
+        computeOf(facts.shape, 0, run, run.contextSize) + run.contextSize * facts.shape.width * floatBytes;
   return { weights, keyValue, compute, worker, total: weights + keyValue + compute + worker };
 }
 
+/** A model that gives vectors or scores takes one text at a time, in half floats. */
+function embedderRun({ contextSize }: RunShape): RunShape {
+  return { contextSize: Math.min(contextSize, mostEmbeddedTokens), sequences: 1 };
+}
+
+/** Numbers that all layers keep. */
 function keyValueOf(
   { keyValueHeads, keyLength, valueLength, slidingWindow, latentLength }: ModelShape,
   architecture: string | undefined,
@@ -63,7 +78,7 @@ function keyValueOf(
   return keyValueHeads.reduce((sum, heads, layer) => {
     const hasWindow = period !== undefined && (layer + 1) % period !== 0;
     const each = latentLength ?? heads * (keyLength + valueLength);
-    return sum + each * keyValueBytes * (hasWindow ? windowTokens : tokens);
+    return sum + each * (hasWindow ? windowTokens : tokens);
   }, 0);
 }
 
@@ -77,8 +92,13 @@ const windowPeriods: Readonly<Record<string, number>> = {
   llama4: 4,
 };
 
-function computeOf(shape: ModelShape, vocabulary: number, { contextSize, sequences }: RunShape): number {
-  const batch = Math.min(microBatch, contextSize * sequences);
+function computeOf(
+  shape: ModelShape,
+  vocabulary: number,
+  { contextSize, sequences }: RunShape,
+  mostAtOnce: number,
+): number {
+  const batch = Math.min(mostAtOnce, contextSize * sequences);
   const attention = shape.heads * (shape.keyLength + shape.valueLength);
   const activations = batch * (2 * shape.feedForward + 6 * shape.width + 2 * attention) * floatBytes;
   // The mask has a row for each token of the batch and a column for each of the context.

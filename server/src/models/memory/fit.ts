@@ -2,12 +2,15 @@ import { HearthError } from '@hearth/protocol';
 import type { GgufFacts } from '../gguf-facts.js';
 import { estimateMemory, type MemoryEstimate } from './estimate.js';
 import type { FreeMemory } from './free-memory.js';
+import type { KeyValueType } from './key-value-type.js';
 
 /** What is asked of a model. */
 export interface FitWish {
   /** Tokens of context of each sequence; undefined: to be chosen. */
   readonly contextSize: number | undefined;
   readonly sequences: number;
+  /** @default f16 */
+  readonly keyValueType?: KeyValueType | undefined;
 }
 
 /** How a model can run on this machine. */
@@ -38,7 +41,11 @@ export function fitModel(facts: GgufFacts, wish: FitWish, free: FreeMemory): Fit
   const trained = facts.contextLength ?? usualContext;
   const at = (contextSize: number): Fit => ({
     contextSize,
-    estimate: estimateMemory(facts, { contextSize, sequences: wish.sequences }),
+    estimate: estimateMemory(facts, {
+      contextSize,
+      sequences: wish.sequences,
+      keyValueType: wish.keyValueType,
+    }),
   });
   const wanted = at(Math.min(trained, wish.contextSize ?? usualContext));
   if (wish.contextSize === undefined) {

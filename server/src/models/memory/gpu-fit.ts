@@ -44,11 +44,13 @@ const generousShare = 0.5;
 export function fitOnGpu(facts: GgufFacts, wish: GpuFitWish, free: FreeMemory, card: CardMemory): GpuFit {
   const usable = Math.max(0, card.freeBytes - Math.max(driverBytes, card.totalBytes * spareShare));
   const most = partsOf(facts).length;
+  const runs = { sequences: wish.sequences, keyValueType: wish.keyValueType };
   if (wish.contextSize === undefined && wish.gpuLayers === undefined) {
     for (const size of generousContexts) {
-      const run = { contextSize: Math.min(size, facts.contextLength ?? 0), sequences: wish.sequences };
+      const run = { ...runs, contextSize: Math.min(size, facts.contextLength ?? 0) };
       const whole = split(facts, run, most);
-      if (run.contextSize > 0 && whole.cardBytes <= usable * generousShare) return { ...run, ...whole };
+      if (run.contextSize > 0 && whole.cardBytes <= usable * generousShare)
+        return { contextSize: run.contextSize, ...whole };
     }
   }
   const layersAt = (run: RunShape): number =>
@@ -58,9 +60,9 @@ export function fitOnGpu(facts: GgufFacts, wish: GpuFitWish, free: FreeMemory, c
     const { hostBytes } = split(facts, run, layersAt(run));
     return { ...free, bytes: free.bytes + Math.max(0, estimateMemory(facts, run).total - hostBytes) };
   };
-  const first = { contextSize: wish.contextSize ?? usualContext(facts), sequences: wish.sequences };
+  const first = { ...runs, contextSize: wish.contextSize ?? usualContext(facts) };
   const contextSize = chooseContext(facts, wish, first.contextSize, relieved(first));
-  const run = { contextSize, sequences: wish.sequences };
+  const run = { ...runs, contextSize };
   return { contextSize, ...split(facts, run, layersAt(run)) };
 }
 

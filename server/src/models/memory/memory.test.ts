@@ -7,6 +7,7 @@ import type { GgufFacts } from '../gguf-facts.js';
 import { estimateMemory } from './estimate.js';
 import { fitModel } from './fit.js';
 import { type FreeMemory, freeMemory } from './free-memory.js';
+import { keyValueTypeFor } from './key-value-type.js';
 
 const mebibyte = 1024 * 1024;
 
@@ -59,6 +60,23 @@ describe('what a model takes', () => {
   test('latent attention keeps one vector', () => {
     const latent = { ...coder, shape: { ...coder.shape!, latentLength: 576 } };
     expect(estimateMemory(latent, { contextSize: 1024, sequences: 1 }).keyValue).toBe(1024 * 28 * 576 * 2);
+  });
+
+  test('in q8_0 the context takes a little more than half, and models whose heads do not fit keep half floats', () => {
+    const keyValueOf = (facts: GgufFacts, keyValueType: 'f16' | 'q8_0'): number =>
+      estimateMemory(facts, { contextSize: 8192, sequences: 2, keyValueType }).keyValue;
+    expect(keyValueOf(coder, 'q8_0') / keyValueOf(coder, 'f16')).toBeCloseTo(34 / 64);
+    expect(keyValueTypeFor(coder, 'q8_0')).toBe('q8_0');
+    const odd = { ...coder, shape: { ...coder.shape!, keyLength: 80, valueLength: 80 } };
+    expect(keyValueOf(odd, 'q8_0')).toBe(keyValueOf(odd, 'f16'));
+    expect(keyValueTypeFor({ ...coder, shape: undefined }, 'q8_0')).toBe('f16');
+  });
+
+  test('a model that gives vectors takes one text at a time, of a bounded length', () => {
+    const embedder = { ...coder, purpose: 'embed' } as const;
+    const long = estimateMemory(embedder, { contextSize: 32_768, sequences: 8 });
+    expect(long).toEqual(estimateMemory(embedder, { contextSize: 2048, sequences: 1 }));
+    expect(long.keyValue).toBe(2048 * 28 * 1024);
   });
 
   test('more context and more sequences never take less', () => {

@@ -13,6 +13,10 @@ export interface SyntheticShape {
   /** At least 300. */
   readonly vocabulary: number;
   readonly contextLength: number;
+  /** Whether the table of embeddings is the output too, as in many small models. @default false */
+  readonly tied?: boolean;
+  /** Makes a model that gives vectors: how they are pooled, as `llama_pooling_type`. Absent: it writes. */
+  readonly pooling?: number;
 }
 
 const alignment = 32;
@@ -79,7 +83,7 @@ function placesOf(shape: SyntheticShape): readonly TensorPlace[] {
     matrix('token_embd', width, vocabulary),
     ...layers,
     norm('output_norm'),
-    matrix('output', width, vocabulary),
+    ...(shape.tied === true ? [] : [matrix('output', width, vocabulary)]),
   ];
 }
 
@@ -103,6 +107,7 @@ function metadata(shape: SyntheticShape): ReadonlyMap<string, Value> {
     ['llama.rope.dimension_count', uint32(shape.width / shape.heads)],
     ['llama.rope.freq_base', { type: 'float32', value: 10_000 }],
     ['llama.vocab_size', uint32(shape.vocabulary)],
+    ...(shape.pooling === undefined ? [] : ([['llama.pooling_type', uint32(shape.pooling)]] as const)),
     ['tokenizer.ggml.model', string('gpt2')],
     ['tokenizer.ggml.pre', string('qwen2')],
     ['tokenizer.ggml.tokens', { type: 'strings', value: tokens }],

@@ -8,6 +8,7 @@ import type {
   Usage,
 } from '@hearth/protocol';
 import type { GpuKind } from '../../../accelerators/kinds.js';
+import type { KeyValueType } from '../../../models/memory/key-value-type.js';
 
 /**
  * What the daemon and an engine worker say to each other over the worker's IPC channel. Ids of generations and
@@ -32,6 +33,8 @@ export interface LoadOrder {
   readonly gpu?: GpuOrder;
   /** Whether tokens are guessed ahead from what stands before. */
   readonly drafts?: boolean;
+  /** How keys and values of the context are kept; it has to fit the model's heads. @default f16 */
+  readonly keyValueType?: KeyValueType;
   /** Where states of sequences are saved; absent: nowhere. */
   readonly states?: StatesOrder;
 }

@@ -81,6 +81,7 @@ export async function loadAddonDriver(
       sequences: order.sequences,
       contextSize: order.contextSize,
       threads,
+      ...(order.keyValueType === 'q8_0' ? quantisedContext : {}),
     });
     const driver = new AddonDriver(library, llama, model, context, order, card);
     if (order.threads === undefined && order.measured !== undefined) driver.remember(order.measured);
@@ -90,6 +91,12 @@ export async function loadAddonDriver(
     throw explainLoadFailure(error, complaints, order, library);
   }
 }
+
+const quantisedContext = {
+  flashAttention: true,
+  experimentalKvCacheKeyType: 'Q8_0',
+  experimentalKvCacheValueType: 'Q8_0',
+} as const;
 
 /** @throws LoadError where it computes with something else. */
 async function describeCard(llama: Llama, kind: GpuKind): Promise<GpuInfo> {

@@ -14,6 +14,8 @@ export interface ContextOptions {
   /** Most tokens of one decode whose outcome is wanted. */
   readonly outputs: number;
   readonly threads: number;
+  /** Keys and values are kept in Q8_0, which the model's heads have to fit. @default half floats */
+  readonly quantised?: boolean;
   /** Present: the context gives embeddings; a value of llama.cpp's `llama_pooling_type`. */
   readonly pooling?: number;
 }
@@ -29,6 +31,9 @@ export interface BatchToken {
 
 /** `full`: the context's memory has no room. Then, and when aborted, nothing of the batch is kept. */
 export type DecodeOutcome = 'done' | 'aborted' | 'full';
+
+/** Q8_0 by ggml's number. Values in it want the attention that is computed in one pass. */
+const quantisedContext = { type_k: 8, type_v: 8, flash_attn_type: 1 } as const;
 
 /** The widest number of sequences that llama.cpp takes. */
 export const mostSequences = 256;
@@ -83,6 +88,7 @@ export class FfiContext {
       n_threads: options.threads,
       n_threads_batch: options.threads,
       kv_unified: true,
+      ...(options.quantised === true ? quantisedContext : {}),
       ...(options.pooling === undefined ? {} : { embeddings: true, pooling_type: options.pooling }),
     });
     return pointer === undefined ? undefined : new FfiContext(model, pointer, options);

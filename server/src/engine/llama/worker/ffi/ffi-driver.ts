@@ -88,6 +88,7 @@ export async function loadFfiDriver(
       batchSize,
       outputs: Math.min(batchSize, order.sequences * (1 + draftTokens)),
       threads: 1,
+      quantised: order.keyValueType === 'q8_0',
     }),
   );
   if (context === undefined) {
@@ -167,7 +168,9 @@ class FfiDriver implements Driver {
     this.#model = model;
     this.#context = context;
     this.#pool = pool;
-    this.stateKey = `llama.cpp ${model.native.version() ?? ''}`;
+    // What was saved of another type does not fit.
+    const type = order.keyValueType === 'q8_0' ? ' q8_0' : '';
+    this.stateKey = `llama.cpp ${model.native.version() ?? ''}${type}`;
     this.#order = order;
     this.#prompts = new PromptBuilder(ffiVocabulary(model));
     this.abilities = {
