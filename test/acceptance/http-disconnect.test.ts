@@ -1,3 +1,4 @@
+import net from 'node:net';
 import type { Health } from '@hearth/protocol';
 import { describe, expect, test } from 'vitest';
 import { type HearthProcess, hearthScope } from '../support/daemon.js';
@@ -40,6 +41,38 @@ describe('a client that goes away', () => {
     client.leave();
     await gateway.daemon.log.waitFor({ msg: 'request_cancelled', stage: 'prefill' });
     await admission(gateway.daemon, { permitsInUse: 0, queued: 0 });
+  });
+
+  test('row 169: with another request before it on its connection: both end', async () => {
+    const gateway = await serveGateway(hearth, {
+      mock: { token_delay_ms: never },
+      args: ['--active-permits', '2'],
+    });
+    const body = JSON.stringify(chat);
+    const request =
+      `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${gateway.token}\r\n` +
+      `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const socket = net.connect(gateway.port, '127.0.0.1');
+    socket.write(request.repeat(2));
+    await admission(gateway.daemon, { permitsInUse: 2, queued: 0 });
+    socket.destroy();
+    await admission(gateway.daemon, { permitsInUse: 0, queued: 0 });
+    expect(gateway.daemon.log.matching({ msg: 'request_cancelled' })).toHaveLength(2);
+  });
+
+  test('row 169: with its half of the connection: it has left', async () => {
+    const gateway = await serveGateway(hearth, { mock: { token_delay_ms: never } });
+    const body = JSON.stringify(chat);
+    const socket = net.connect(gateway.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${gateway.token}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    await admission(gateway.daemon, { permitsInUse: 1, queued: 0 });
+    socket.end();
+    await admission(gateway.daemon, { permitsInUse: 0, queued: 0 });
+    socket.destroy();
   });
 
   test('row 169: while its model is loaded: it leaves the queue, and the load goes on for others', async () => {

@@ -106,7 +106,9 @@ describe('models and vectors', () => {
     await addModel(storeOf(home), 'alpha');
     const gateway = await serveGateway(hearth, { home, plain: true });
     const ollama = client(gateway);
-    const [own] = (await ollama.list()).models;
+    const listed = (await ollama.list()).models;
+    expect(listed.map(({ name }) => name)).toEqual([expect.any(String), 'alpha']);
+    const [own] = listed;
     expect(own?.details).toMatchObject({ format: 'gguf', families: [own?.details.family] });
     const shown = await ollama.show({ model: own?.name ?? '' });
     expect(shown.details).toEqual(own?.details);
@@ -121,6 +123,20 @@ describe('models and vectors', () => {
     const absent = await ollama.show({ model: 'alpha' });
     expect(absent.capabilities).toEqual(['completion', 'insert', 'tools']);
     expect(gateway.daemon.log.matching({ msg: 'model_loaded', model: 'alpha' })).toEqual([]);
+    expect((await ollama.ps()).models.map(({ name }) => name)).toEqual([own?.name]);
+
+    // What is listed is served by its name, loaded or not.
+    const ids = async (): Promise<unknown> =>
+      ((await (await ask(gateway, '/v1/models')).json()) as { data: { id: string }[] }).data.map(
+        ({ id }) => id,
+      );
+    expect(await ids()).toEqual([own?.name, 'alpha']);
+    expect((await ask(gateway, '/v1/models/alpha')).status).toBe(200);
+    const options = { num_predict: 2 };
+    const answer = await ollama.chat({ model: 'alpha:latest', messages, options });
+    expect(answer).toMatchObject({ model: 'alpha:latest', done: true, eval_count: 2 });
+    expect((await ollama.ps()).models.map(({ name }) => name)).toContain('alpha');
+    expect(await ids()).toEqual([own?.name, 'alpha']);
   });
 
   test('lists, shows and embeds', async () => {

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { hearthScope } from '../support/daemon.js';
 import { gatewayOf, type GatewayUnderTest, serveGateway } from '../support/gateway.js';
 import { ask, sendRaw } from '../support/http.js';
+import { descendants, tcpPortsOf } from '../support/processes.js';
 
 /** What keeps strangers, web pages and broken clients off the gateway. */
 
@@ -18,6 +19,18 @@ describe('reach', () => {
     expect(daemon.stdout).not.toContain('http');
     expect(fs.existsSync(path.join(daemon.home.runtimeDir, 'http-token'))).toBe(false);
   });
+
+  test.runIf(process.platform === 'linux')(
+    'S1: neither the daemon nor its worker listens on TCP, and with the gateway on its port alone',
+    async () => {
+      const daemon = await hearth.serve({ plain: true });
+      expect(descendants(daemon.pid)).not.toEqual([]);
+      expect(tcpPortsOf(daemon.pid)).toEqual([]);
+      await daemon.stop();
+      const gateway = await serveGateway(hearth);
+      expect(tcpPortsOf(gateway.daemon.pid)).toEqual([gateway.port]);
+    },
+  );
 
   test.each(['0.0.0.0:0', '[::]:0', '192.0.2.1:0', 'localhost.example:0', ':0', '[::ffff:127.0.0.1]:0'])(
     'rows 115, 170, S2: %s does not start without an explicit opt-in',

@@ -122,3 +122,46 @@ export function processorTime(pid: number): number {
   const fields = statFields(pid);
   return (Number(fields?.[11] ?? 0) + Number(fields?.[12] ?? 0)) * 10;
 }
+
+/** TCP ports on which a process and its descendants listen, as the kernel has it. */
+export function tcpPortsOf(pid: number): readonly number[] {
+  const inodes = new Set([pid, ...descendants(pid).map((one) => one.pid)].flatMap(socketsOf));
+  return ['tcp', 'tcp6'].flatMap((table) => {
+    const [, ...lines] = readOr(`/proc/${pid}/net/${table}`).split('\n');
+    return lines.flatMap((line) => {
+      const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
+      return state === listening && inodes.has(inode) ? [Number.parseInt(local.split(':')[1] ?? '', 16)] : [];
+    });
+  });
+}
+
+/** `TCP_LISTEN` of the kernel. */
+const listening = '0A';
+
+/** Inodes of the sockets that a process has open. */
+function socketsOf(pid: number): readonly string[] {
+  try {
+    return fs.readdirSync(`/proc/${pid}/fd`).flatMap((name) => {
+      const inode = /^socket:\[(\d+)\]$/.exec(readLinkOr(`/proc/${pid}/fd/${name}`))?.[1];
+      return inode === undefined ? [] : [inode];
+    });
+  } catch {
+    return [];
+  }
+}
+
+function readLinkOr(file: string): string {
+  try {
+    return fs.readlinkSync(file);
+  } catch {
+    return '';
+  }
+}
+
+function readOr(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -17,28 +17,51 @@ export interface HttpRoute {
   readonly handle: (routed: RoutedRequest) => Promise<void> | void;
 }
 
-/** Finds the route for a request; undefined where no path fits. `HEAD` is served by `GET`. @throws HttpError 405, 400 */
-export function findRoute(
-  routes: readonly HttpRoute[],
-  request: IncomingMessage,
-):
-  | {
-      readonly route: HttpRoute;
-      readonly parameters: Readonly<Record<string, string>>;
-      readonly query: URLSearchParams;
+/** A route that was found, with what its handler needs of the request line. */
+export interface FoundRoute {
+  readonly route: HttpRoute;
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+}
+
+/** The routes of one server. Paths without parameters, which most requests name, are looked up at once. */
+export class RouteTable {
+  readonly #plain = new Map<string, HttpRoute[]>();
+  readonly #patterns: { readonly route: HttpRoute; readonly parts: readonly string[] }[] = [];
+
+  constructor(routes: readonly HttpRoute[]) {
+    for (const route of routes) {
+      const parts = route.path.split('/');
+      if (parts.some((part) => part.startsWith(':'))) this.#patterns.push({ route, parts });
+      else this.#plain.set(route.path, [...(this.#plain.get(route.path) ?? []), route]);
     }
-  | undefined {
-  const [path, query] = splitTarget(request.url ?? '/');
-  const method = request.method === 'HEAD' ? 'GET' : request.method;
-  const allowed: string[] = [];
-  for (const route of routes) {
-    const parameters = matchPath(route.path, path);
-    if (parameters === undefined) continue;
-    if (route.method === method) return { route, parameters, query: new URLSearchParams(query) };
-    allowed.push(route.method);
   }
-  if (allowed.length === 0) return undefined;
-  throw new HttpError(405, `Use ${allowed.join(' or ')} here.`, { headers: { Allow: allowed.join(', ') } });
+
+  /** Undefined where no path fits. `HEAD` is served by `GET`. @throws HttpError 405, 400 */
+  find(request: IncomingMessage): FoundRoute | undefined {
+    const [path, query] = splitTarget(request.url ?? '/');
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    const candidates = this.#plain.get(path) ?? this.#fitting(path);
+    const route = candidates.find((one) => one.method === method);
+    if (route !== undefined)
+      return { route, parameters: parametersOf(route.path, path), query: new URLSearchParams(query) };
+    if (candidates.length === 0) return undefined;
+    const allowed = candidates.map((one) => one.method).join(', ');
+    throw new HttpError(405, `Use ${allowed.replaceAll(', ', ' or ')} here.`, {
+      headers: { Allow: allowed },
+    });
+  }
+
+  #fitting(path: string): readonly HttpRoute[] {
+    const given = path.split('/');
+    return this.#patterns
+      .filter(
+        ({ parts }) =>
+          parts.length === given.length &&
+          parts.every((part, index) => part.startsWith(':') || part === given[index]),
+      )
+      .map(({ route }) => route);
+  }
 }
 
 /** Path and query of a request line. */
@@ -47,18 +70,18 @@ export function splitTarget(target: string): readonly [path: string, query: stri
   return mark < 0 ? [target, ''] : [target.slice(0, mark), target.slice(mark + 1)];
 }
 
-function matchPath(pattern: string, path: string): Record<string, string> | undefined {
-  const wanted = pattern.split('/');
+function parametersOf(pattern: string, path: string): Readonly<Record<string, string>> {
+  if (!pattern.includes(':')) return none;
   const given = path.split('/');
-  if (wanted.length !== given.length) return undefined;
-  const parameters: Record<string, string> = {};
-  for (const [index, part] of wanted.entries()) {
-    const value = given[index] ?? '';
-    if (part.startsWith(':')) parameters[part.slice(1)] = decode(value);
-    else if (part !== value) return undefined;
-  }
-  return parameters;
+  const named = pattern
+    .split('/')
+    .flatMap((part, index) =>
+      part.startsWith(':') ? [[part.slice(1), decode(given[index] ?? '')] as const] : [],
+    );
+  return Object.fromEntries(named);
 }
+
+const none: Readonly<Record<string, string>> = {};
 
 function decode(segment: string): string {
   try {

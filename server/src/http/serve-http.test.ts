@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { parseTcpAddress } from '../lock/bind-tcp.js';
 import { checkToken, type Guard, hostNames, requireJson, tokenCheck } from './guard.js';
 import { readBody } from './read-body.js';
@@ -86,6 +86,14 @@ describe('framing that two readers could take differently', () => {
       'a flood of chunk extensions',
       `${head(`${typed}Transfer-Encoding: chunked\r\n`)}2;${'x'.repeat(32_768)}\r\n{}\r\n0\r\n\r\n`,
     ],
+    ['bare line feeds between chunks', `${head(`${typed}Transfer-Encoding: chunked\r\n`)}2\n{}\n0\n\n`],
+    [
+      'chunks in HTTP/1.0',
+      `${head(`${typed}Transfer-Encoding: chunked\r\n`).replace('1.1', '1.0')}0\r\n\r\n`,
+    ],
+    ['a coding under the chunks', `${head(`${typed}Transfer-Encoding: gzip, chunked\r\n`)}0\r\n\r\n`],
+    ['chunks twice', `${head(`${typed}${'Transfer-Encoding: chunked\r\n'.repeat(2)}`)}0\r\n\r\n`],
+    ['another version', head('', 'GET').replace('1.1', '2.0')],
     ['another protocol', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ])('S10: %s is refused, reaches no handler, and ends the connection', async (_what, bytes) => {
     const { port, reached, refused } = await serve();
@@ -110,6 +118,14 @@ describe('framing that two readers could take differently', () => {
     expect(reached).toHaveLength(1);
   });
 
+  test('a body that is refused is not read to its end', async () => {
+    const { port } = await serve({}, 'right');
+    // Without the end of the connection the rest of the body would be waited for.
+    expect(
+      await send(port, `POST / HTTP/1.1\r\nHost: localhost\r\n${typed}Content-Length: 9000000000\r\n\r\n{`),
+    ).toMatch(/^HTTP\/1\.1 401 [^]*\r\nConnection: close\r\n/);
+  });
+
   test('two tokens are none, in whatever order', async () => {
     const { port, reached } = await serve({}, 'right');
     const show = (...tokens: readonly string[]): string =>
@@ -126,6 +142,59 @@ describe('framing that two readers could take differently', () => {
     expect(answer).not.toMatch(/^HTTP\/1\.1 200/);
     expect(await send(port, head('', 'GET'))).toMatch(/^HTTP\/1\.1 200 /);
     expect(reached).toHaveLength(1);
+  });
+});
+
+describe('requests that are sent before answers are read', () => {
+  /** A server whose answers wait for `release`, and tell when they are over. */
+  async function hold() {
+    const over: string[] = [];
+    const waiting: (() => void)[] = [];
+    const server = await serveHttp({
+      address: parseTcpAddress('127.0.0.1:0'),
+      allowNonLoopback: false,
+      hasKey: true,
+      guard: { hosts: hostNames('127.0.0.1'), origins: new Set(), token: undefined },
+      limits: { pipelined: 4 },
+      handler: ({ url = '' }, response) => {
+        response.once('close', () => over.push(url));
+        waiting.push(() => sendJson(response, 200, url));
+      },
+    });
+    running.push(server);
+    return { port: server.address.port, over, waiting };
+  }
+  const requests = (count: number): string =>
+    Array.from({ length: count }, (_, index) => `GET /${index} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join('');
+
+  test('are answered in their order', async () => {
+    const { port, waiting } = await hold();
+    const socket = net.connect(port, '127.0.0.1');
+    socket.write(requests(4));
+    await vi.waitFor(() => expect(waiting).toHaveLength(4));
+    for (const release of waiting.toReversed()) release();
+    let text = '';
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      text += chunk.toString();
+      if (text.includes('"/3"')) break;
+    }
+    expect(text.match(/"\/\d"/g)).toEqual(['"/0"', '"/1"', '"/2"', '"/3"']);
+  });
+
+  test('one too many ends the connection and begins nothing more, and every answer is over', async () => {
+    const { port, over, waiting } = await hold();
+    expect(await send(port, requests(5000))).toBe('');
+    expect(waiting).toHaveLength(4);
+    await vi.waitFor(() => expect(over.toSorted()).toEqual(['/0', '/1', '/2', '/3']));
+  });
+
+  test('a client that leaves ends the answers that wait for another too', async () => {
+    const { port, over, waiting } = await hold();
+    const socket = net.connect(port, '127.0.0.1');
+    socket.write(requests(3));
+    await vi.waitFor(() => expect(waiting).toHaveLength(3));
+    socket.destroy();
+    await vi.waitFor(() => expect(over.toSorted()).toEqual(['/0', '/1', '/2']));
   });
 });
 

@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { bindTcp, type ReachGuard, type TcpAddress } from '../lock/bind-tcp.js';
-import { checkAddressee, type Guard } from './guard.js';
+import { checkFraming } from './framing.js';
+import { checkAddressee, type Guard, hasBody } from './guard.js';
 import { HttpError } from './http-error.js';
+import { OpenExchanges } from './open-exchanges.js';
 
 /** Answers one request. What it throws becomes the answer. */
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
@@ -21,6 +23,8 @@ export interface HttpLimits {
   readonly keepAliveMs: number;
   /** Connections at once. @default 256 */
   readonly connections: number;
+  /** Requests of one connection whose answers are to come; one more ends the connection. @default 32 */
+  readonly pipelined: number;
 }
 
 export const defaultHttpLimits: HttpLimits = {
@@ -30,6 +34,7 @@ export const defaultHttpLimits: HttpLimits = {
   requestTimeoutMs: 120_000,
   keepAliveMs: 30_000,
   connections: 256,
+  pipelined: 32,
 };
 
 export interface ServeHttpOptions extends ReachGuard {
@@ -75,8 +80,16 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
     insecureHTTPParser: false,
     noDelay: true,
   });
+  const open = new OpenExchanges(limits.pipelined);
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    void handle(options, limits, request, response);
+    const { socket } = request;
+    // What came with the request that was one too many is still read, and answered by nobody.
+    if (socket.destroyed) return;
+    if (open.add(socket, response)) void handle(options, limits, request, response);
+    else {
+      options.onRefused?.(429);
+      socket.destroy();
+    }
   };
   http.on('request', answer);
   // The body is asked for when a handler reads it, and not before: a refusal costs the client no upload.
@@ -129,6 +142,7 @@ async function handle(
   try {
     if (request.rawHeaders.length > 2 * headerFields)
       throw new HttpError(431, `Send at most ${headerFields} header fields.`, { closes: true });
+    checkFraming(request);
     checkAddressee(request, options.guard);
     await options.handler(request, response);
   } catch (error) {
@@ -157,13 +171,15 @@ function sendError(
     return;
   }
   const body = JSON.stringify(errorBody(error, response.req));
+  // Nobody will read the rest of a body that was refused: it may be large, or never end.
+  const closes = error.closes || (hasBody(response.req) && !response.req.complete);
   response.writeHead(error.status, {
     ...error.headers,
     ...jsonHead(body),
-    ...(error.closes ? { Connection: 'close' } : {}),
+    ...(closes ? { Connection: 'close' } : {}),
   });
   response.end(body);
-  if (!error.closes) return;
+  if (!closes) return;
   // What the client still sends is thrown away for a moment, so that it can read the answer before the end.
   response.once('finish', () => {
     const { socket } = response.req;

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { checkToken, type Guard, hostNames, refuseSimpleTypes, tokenCheck } from '../http/guard.js';
 import { HttpError } from '../http/http-error.js';
 import { parseJsonBody, readBody } from '../http/read-body.js';
-import { findRoute, type HttpRoute, type RoutedRequest } from '../http/routes.js';
+import { type HttpRoute, type RoutedRequest, RouteTable } from '../http/routes.js';
 import { type HttpServer, sendJson, serveHttp } from '../http/serve-http.js';
 import type { TcpAddress } from '../lock/bind-tcp.js';
 import { probe } from '../upstream/probe.js';
@@ -58,7 +58,7 @@ export async function serveRegistry(options: RegistryServerOptions): Promise<Reg
     origins: new Set(),
     token: token === undefined ? undefined : tokenCheck(token),
   };
-  const routes = service.routes(guard);
+  const routes = new RouteTable(service.routes(guard));
   const http = await serveHttp({
     address,
     guard,
@@ -66,7 +66,7 @@ export async function serveRegistry(options: RegistryServerOptions): Promise<Reg
     hasKey: token !== undefined,
     ...(options.onFault === undefined ? {} : { onFault: options.onFault }),
     handler: async (request, response) => {
-      const found = findRoute(routes, request);
+      const found = routes.find(request);
       if (found === undefined) throw new HttpError(404, 'There is nothing here.');
       await found.route.handle({ request, response, ...found });
     },

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { checkToken, type Guard, hostNames, refuseSimpleTypes, tokenCheck } from '../http/guard.js';
 import { HttpError } from '../http/http-error.js';
 import { readBody } from '../http/read-body.js';
-import { findRoute, type HttpRoute } from '../http/routes.js';
+import { type HttpRoute, RouteTable } from '../http/routes.js';
 import { type HttpServer, sendJson, serveHttp } from '../http/serve-http.js';
 import type { TcpAddress } from '../lock/bind-tcp.js';
 import { gatewayError, passOn, type Passed, type RelayEnd } from '../proxy/relay.js';
@@ -120,7 +120,7 @@ export class ServiceRouter {
       origins: new Set(),
       token: token === undefined ? undefined : tokenCheck(token),
     };
-    const routes = this.#routes();
+    const routes = new RouteTable(this.#routes());
     this.#http = await serveHttp({
       address,
       guard,
@@ -131,7 +131,7 @@ export class ServiceRouter {
       ...(onFault === undefined ? {} : { onFault }),
       handler: async (request, response) => {
         checkToken(request, guard);
-        const found = findRoute(routes, request);
+        const found = routes.find(request);
         if (found === undefined) await this.#forward(request, response);
         else await found.route.handle({ request, response, ...found });
       },

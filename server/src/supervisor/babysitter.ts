@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Guard, hostNames } from '../http/guard.js';
 import { HttpError } from '../http/http-error.js';
-import { findRoute, type HttpRoute } from '../http/routes.js';
+import { type HttpRoute, RouteTable } from '../http/routes.js';
 import { type HttpServer, sendJson, serveHttp } from '../http/serve-http.js';
 import { parseTcpAddress } from '../lock/bind-tcp.js';
 import { StartupError } from '../lock/startup-error.js';
@@ -135,14 +135,14 @@ export class Babysitter {
     if (!address.loopback)
       throw new StartupError('bad_address', `${host} can be reached from other machines; use localhost.`);
     const guard: Guard = { hosts: hostNames(address.host), origins: new Set(), token: undefined };
-    const routes = this.#routes();
+    const routes = new RouteTable(this.#routes());
     const { onFault } = this.#options;
     this.#http = await serveHttp({
       address,
       guard,
       ...(onFault === undefined ? {} : { onFault }),
       handler: async (request, response) => {
-        const found = findRoute(routes, request);
+        const found = routes.find(request);
         if (found === undefined) throw new HttpError(404, 'There is nothing here.');
         await found.route.handle({ request, response, ...found });
       },

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { hostNames } from '../http/guard.js';
 import { HttpError } from '../http/http-error.js';
 import { parseJsonBody, readBody } from '../http/read-body.js';
-import { findRoute, type HttpRoute, type RoutedRequest } from '../http/routes.js';
+import { type RoutedRequest, RouteTable } from '../http/routes.js';
 import { type HttpServer, sendJson, serveHttp } from '../http/serve-http.js';
 import { parseTcpAddress } from '../lock/bind-tcp.js';
 
@@ -55,7 +55,7 @@ export async function serveMock({ name, port, models }: MockServiceOptions): Pro
     response.end('data: [DONE]\n\n');
   };
 
-  const routes: readonly HttpRoute[] = [
+  const routes = new RouteTable([
     {
       method: 'GET',
       path: '/health',
@@ -63,13 +63,13 @@ export async function serveMock({ name, port, models }: MockServiceOptions): Pro
     },
     { method: 'GET', path: '/v1/models', handle: ({ response }) => sendJson(response, 200, list) },
     { method: 'POST', path: '/v1/chat/completions', handle: complete },
-  ];
+  ]);
   const address = parseTcpAddress(`127.0.0.1:${port}`);
   return serveHttp({
     address,
     guard: { hosts: hostNames(address.host), origins: new Set(), token: undefined },
     handler: async (request, response) => {
-      const found = findRoute(routes, request);
+      const found = routes.find(request);
       if (found === undefined) throw new HttpError(404, 'There is nothing here.');
       await found.route.handle({ request, response, ...found });
     },

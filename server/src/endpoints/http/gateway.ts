@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller, DaemonApi } from '../../daemon-api.js';
 import { checkToken, type Guard, hasBody, hostNames, requireJson, tokenCheck } from '../../http/guard.js';
 import { HttpError } from '../../http/http-error.js';
-import { findRoute, type HttpRoute, splitTarget } from '../../http/routes.js';
+import { RouteTable, splitTarget } from '../../http/routes.js';
 import { type HttpLimits, serveHttp } from '../../http/serve-http.js';
 import { parseTcpAddress, type ReachGuard } from '../../lock/bind-tcp.js';
 import { toApiError } from './api-error.js';
@@ -84,7 +84,7 @@ class Server {
   readonly #options: GatewayOptions;
   readonly #guard: Guard;
   readonly #settings: ExchangeSettings;
-  readonly #routes: readonly (HttpRoute & Pick<ApiRoute, 'open'>)[];
+  readonly #routes: RouteTable;
   readonly #open: ReadonlySet<string>;
 
   constructor(options: GatewayOptions, guard: Guard, settings: ExchangeSettings) {
@@ -92,11 +92,13 @@ class Server {
     this.#guard = guard;
     this.#settings = settings;
     this.#open = new Set(routes.flatMap(({ open, path }) => (open === true ? [path] : [])));
-    this.#routes = routes.map((route) => ({
-      method: route.method,
-      path: route.path,
-      handle: ({ request, response, parameters }) => this.#exchange(route, request, response, parameters),
-    }));
+    this.#routes = new RouteTable(
+      routes.map((route) => ({
+        method: route.method,
+        path: route.path,
+        handle: ({ request, response, parameters }) => this.#exchange(route, request, response, parameters),
+      })),
+    );
   }
 
   readonly handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -105,7 +107,7 @@ class Server {
     const [path] = splitTarget(request.url ?? '/');
     // A stranger is not told which routes there are.
     if (!this.#open.has(path)) this.#checkToken(request);
-    const found = findRoute(this.#routes, request);
+    const found = this.#routes.find(request);
     if (found === undefined)
       throw new HttpError(404, 'There is no such route here. See the README for those that are.');
     const { route, parameters, query } = found;

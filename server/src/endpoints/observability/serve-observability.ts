@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { hostNames } from '../../http/guard.js';
 import { HttpError } from '../../http/http-error.js';
-import { findRoute, type HttpRoute } from '../../http/routes.js';
+import { RouteTable } from '../../http/routes.js';
 import { type HttpServer, sendJson, serveHttp } from '../../http/serve-http.js';
 import { parseTcpAddress } from '../../lock/bind-tcp.js';
 
@@ -22,7 +22,7 @@ export interface ObservabilityOptions {
  * @throws StartupError where it cannot listen there.
  */
 export async function serveObservability(options: ObservabilityOptions): Promise<HttpServer> {
-  const routes: readonly HttpRoute[] = [
+  const routes = new RouteTable([
     {
       method: 'GET',
       path: '/health',
@@ -46,7 +46,7 @@ export async function serveObservability(options: ObservabilityOptions): Promise
       path: '/metrics',
       handle: async ({ response }) => sendMetrics(response, options),
     },
-  ];
+  ]);
   const address = parseTcpAddress(`127.0.0.1:${String(options.port)}`);
   return serveHttp({
     address,
@@ -56,7 +56,7 @@ export async function serveObservability(options: ObservabilityOptions): Promise
     onFault: options.onFault,
     limits: { connections: 32 },
     handler: async (request: IncomingMessage, response: ServerResponse) => {
-      const found = findRoute(routes, request);
+      const found = routes.find(request);
       if (found === undefined) throw new HttpError(404, 'Here are /health, /ready and /metrics.');
       const { route, parameters, query } = found;
       await route.handle({ request, response, parameters, query });

@@ -1,7 +1,7 @@
 import { sendJson } from '../../../http/serve-http.js';
 import { answerJson, type Exchange } from '../exchange.js';
 import { ApiError, retryHeaders } from '../api-error.js';
-import { listModels } from '../models.js';
+import { findModel } from '../models.js';
 
 /** `GET /health`: 200 where a request would be served, 503 where not. Says nothing else, and needs no token. */
 export function health({ daemon, response }: Exchange): void {
@@ -15,12 +15,12 @@ export function health({ daemon, response }: Exchange): void {
 }
 
 /** `GET /props`: what of llama.cpp's properties holds here. */
-export function props(exchange: Exchange): void {
+export async function props(exchange: Exchange): Promise<void> {
   const { daemon } = exchange;
-  const [model] = listModels(daemon);
+  const model = await findModel(daemon, undefined);
   const { admission, version } = daemon.health();
   answerJson(exchange, {
-    default_generation_settings: { n_ctx: model?.contextSize ?? 0 },
+    default_generation_settings: { n_ctx: model?.served?.contextSize ?? 0 },
     total_slots: admission.activePermits,
     model_alias: model?.id ?? '',
     build_info: `hearth ${version}`,

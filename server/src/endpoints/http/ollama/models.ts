@@ -1,4 +1,4 @@
-import { limits, type ModelEntry } from '@hearth/protocol';
+import { limits } from '@hearth/protocol';
 import { z } from 'zod';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { type ListedModel, listModels } from '../models.js';
@@ -9,24 +9,21 @@ import { plainName } from './chat.js';
 import { optionsSchema } from './options.js';
 import { detailsOf } from './show.js';
 
-/** `GET /api/tags` */
+/** `GET /api/tags`: what a request may name, loaded or not. */
 export async function tags(exchange: Exchange): Promise<void> {
-  const entryOf = await entries(exchange);
-  const models = listModels(exchange.daemon).map((model) => tagged(model, entryOf(model)));
-  answerJson(exchange, { models });
+  answerJson(exchange, { models: (await listModels(exchange.daemon)).map(tagged) });
 }
 
 /** `GET /api/ps`: the models that are in memory. */
 export async function running(exchange: Exchange): Promise<void> {
-  const entryOf = await entries(exchange);
-  const models = listModels(exchange.daemon)
-    .filter(({ state }) => state === 'ready')
+  const models = (await listModels(exchange.daemon))
+    .filter(({ isReady }) => isReady)
     .map((model) => ({
-      ...tagged(model, entryOf(model)),
-      // They stay for as long as the daemon does.
+      ...tagged(model),
+      // When one goes depends on what else is asked for, and is not known before.
       expires_at: '9999-12-31T23:59:59Z',
       size_vram: 0,
-      context_length: model.contextSize,
+      context_length: model.served?.contextSize ?? 0,
     }));
   answerJson(exchange, { models });
 }
@@ -60,13 +57,7 @@ export function version(exchange: Exchange): void {
   answerJson(exchange, { version: exchange.daemon.health().version });
 }
 
-/** What the store and the headers of files say of models. */
-async function entries({ daemon }: Exchange): Promise<(model: ListedModel) => ModelEntry | undefined> {
-  const stored = (await daemon.models?.list())?.models ?? [];
-  return ({ id }) => stored.find(({ name }) => name === id);
-}
-
-function tagged({ id, sizeBytes }: ListedModel, entry: ModelEntry | undefined) {
+function tagged({ id, sizeBytes, entry }: ListedModel) {
   return {
     name: id,
     model: id,

@@ -2,7 +2,7 @@ import type { ModelEntry } from '@hearth/protocol';
 import { z } from 'zod';
 import { ApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
-import { type ListedModel, listModels } from '../models.js';
+import { findModel, type ListedModel } from '../models.js';
 import { readFields } from '../read-fields.js';
 import { plainName } from './chat.js';
 
@@ -19,46 +19,42 @@ const showSchema = z.strictObject({
 export async function show(exchange: Exchange): Promise<void> {
   const body = readFields(showSchema, await readJson(exchange));
   const name = plainName(body.model ?? body.name ?? '');
-  const { daemon } = exchange;
-  const served = listModels(daemon);
-  const stored = (await daemon.models?.list())?.models ?? [];
-  const model =
-    name === undefined ? served[0] : served.find(({ id, backend }) => id === name || backend === name);
-  const entry = stored.find((one) => one.name === (model?.id ?? name));
-  if (model === undefined && entry === undefined)
+  const model = await findModel(exchange.daemon, name);
+  if (model === undefined)
     throw new ApiError(404, 'model_not_found', 'There is no such model: see /api/tags.');
-  answerJson(exchange, describe(model, entry));
+  answerJson(exchange, describe(model));
 }
 
-/** What clients read of a model. At least one of the two is there. */
-function describe(model: ListedModel | undefined, entry: ModelEntry | undefined) {
+/** What clients read of a model. */
+function describe(model: ListedModel) {
+  const { displayName, served, entry } = model;
   const architecture = entry?.architecture;
-  const context = model?.contextSize ?? entry?.contextLength;
+  const context = served?.contextSize ?? entry?.contextLength;
   return {
     modelfile: '',
     parameters: context === undefined ? '' : `num_ctx ${context}`,
     template: '',
     details: detailsOf(entry),
     model_info: {
-      'general.basename': model?.displayName ?? entry?.displayName ?? '',
+      'general.basename': displayName,
       ...(architecture === undefined ? {} : { 'general.architecture': architecture }),
       ...(entry?.parameters === undefined ? {} : { 'general.parameter_count': entry.parameters }),
       ...(context === undefined ? {} : { [`${architecture ?? 'hearth'}.context_length`]: context }),
-      ...(model?.dimensions === undefined
+      ...(served?.dimensions === undefined
         ? {}
-        : { [`${architecture ?? 'hearth'}.embedding_length`]: model.dimensions }),
+        : { [`${architecture ?? 'hearth'}.embedding_length`]: served.dimensions }),
     },
-    capabilities: capabilitiesOf(model, entry),
+    capabilities: capabilitiesOf(model),
   };
 }
 
-function capabilitiesOf(model: ListedModel | undefined, entry: ModelEntry | undefined): readonly string[] {
+function capabilitiesOf({ served, entry }: ListedModel): readonly string[] {
   if (entry?.purpose === 'embed') return ['embedding'];
   return [
     'completion',
-    ...((model?.infill ?? entry?.infill) === true ? ['insert'] : []),
+    ...((served?.infill ?? entry?.infill) === true ? ['insert'] : []),
     // Calls are made by grammar, so that every model with a chat template can make them.
-    ...((model?.chat ?? entry?.chatTemplate) === true ? ['tools'] : []),
+    ...((served?.chat ?? entry?.chatTemplate) === true ? ['tools'] : []),
   ];
 }
 
