@@ -23,6 +23,11 @@ export class OpenExchanges {
     return true;
   }
 
+  /** Whether an answer is on its way over this connection. */
+  hasBegun(socket: Socket): boolean {
+    return [...(this.#bySocket.get(socket) ?? [])].some(({ headersSent }) => headersSent);
+  }
+
   #follow(socket: Socket): Set<ServerResponse> {
     const open = new Set<ServerResponse>();
     this.#bySocket.set(socket, open);
