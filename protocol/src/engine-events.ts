@@ -38,6 +38,9 @@ export const engineEventSchema = z.discriminatedUnion('kind', [
     completion_tokens: count.optional(),
     /** Prompt tokens that were not computed again. */
     cached_tokens: count.optional(),
+    /** Tokens that were guessed ahead, and those of them that were right. */
+    draft_tokens: count.optional(),
+    draft_accepted: count.optional(),
     stop_reason: stopReasonSchema.optional(),
   }),
   z.object({ kind: z.literal('engine_error'), model, error: z.string() }),

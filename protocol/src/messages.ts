@@ -84,6 +84,12 @@ export interface ModelInfo {
    * at the next load), measured at a load before, said for this model, or no choice since the model is small.
    */
   readonly threadsFrom?: 'measured' | 'measured_busy' | 'remembered' | 'configured' | 'fixed';
+  /** Tokens of a prompt that are evaluated at once where nobody else waits for a token. */
+  readonly batch?: number;
+  /** Where that number comes from, in the same words; `fixed`: no choice, with this driver or a model this small. */
+  readonly batchFrom?: 'measured' | 'measured_busy' | 'remembered' | 'fixed';
+  /** The smaller model that guesses ahead for it, or why there is none. Absent: none was configured. */
+  readonly draft?: { readonly name: string } | { readonly problem: string };
   /** What computes. Absent where it is not llama.cpp. */
   readonly accelerator?: {
     readonly kind: 'cpu' | 'vulkan' | 'cuda' | 'metal';

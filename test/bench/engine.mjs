@@ -7,6 +7,8 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { shapes, writeBenchModel } from './bench-gguf.mjs';
+import { firstTokenHearth, greedy, median, textOf } from './engine-asks.mjs';
+import { perSequenceRow, restoreRow, turnsRow, waitingRows } from './engine-places.mjs';
 import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, within } from './processes.mjs';
 
 /**
@@ -15,7 +17,8 @@ import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, with
  *
  *   npm run bench -- engine [--full] [--json FILE] [--rounds N] [--model 135m|0.5b] [--parts NAME,NAME]
  *
- * Parts: decode, busy, processor, first, gap, cancel, memory, crash. Without the flag: all of them.
+ * Parts: decode, busy, processor, first, gap, cancel, memory, crash; and, each with daemons of its own, turns, restore,
+ * sequences, waiting. Without the flag: all of them.
  *
  * Models with random weights are written for it and deleted afterwards. The arms take turns within each round, so that
  * what else the machine does weighs on all of them; compare the ratios and not the figures.
@@ -25,7 +28,9 @@ import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, with
 
 const contextSize = 2048;
 const sequences = 8;
-const partNames = ['decode', 'busy', 'processor', 'first', 'gap', 'cancel', 'memory', 'crash'];
+const placeParts = ['turns', 'restore', 'sequences', 'waiting'];
+const sharedParts = ['decode', 'busy', 'processor', 'first', 'gap', 'cancel', 'memory', 'crash'];
+const partNames = [...sharedParts, ...placeParts];
 const rawArm = fileURLToPath(new URL('./raw-arm.mjs', import.meta.url));
 
 /** @param {string[]} args */
@@ -69,6 +74,11 @@ async function measure(file, rounds, tokens, parts) {
     rows.push(row);
     process.stdout.write(`${describe(row)}\n`);
   };
+  if (parts.has('turns')) put(await turnsRow(file));
+  if (parts.has('restore')) put(await restoreRow(file));
+  if (parts.has('sequences')) put(await perSequenceRow(file));
+  if (parts.has('waiting')) for (const row of await waitingRows(file)) put(row);
+  if (!sharedParts.some((part) => parts.has(part))) return rows;
   await inPlace(async (place) => {
     const flags = ['--active-permits', String(sequences), '--context-size', String(contextSize)];
     const since = performance.now();
@@ -83,7 +93,7 @@ async function measure(file, rounds, tokens, parts) {
       name: 'start to ready',
       values: { hearth: hearthLoad, raw: Math.min(...raws.map(({ loadMs }) => loadMs)) },
       unit: 'ms',
-      note: `hearth with its daemon and the choice of threads: ${model.threads}, driver ${model.driver}`,
+      note: `hearth with its daemon and its choices: ${model.threads} threads, prompts by ${model.batch}; driver ${model.driver}`,
     });
     try {
       for (const busy of [false, true]) {
@@ -275,15 +285,13 @@ async function cpuRow(place, pid, tokens) {
 
 /** @param {import('./processes.mjs').Place} place @param {Awaited<ReturnType<typeof startRaw>>[]} raws @returns {Promise<Row[]>} */
 async function firstTokenRows(place, raws) {
-  const text = (/** @type {number} */ seed, /** @type {number} */ length) =>
-    Array.from({ length }, (_, index) => 'abcdefghij'[(seed + index * index + index * seed) % 10]).join('');
-  const prompt = text(3, 1000);
+  const prompt = textOf(3, 1000);
   const cold = await firstTokenHearth(place, `${prompt} one end`);
   const cached = await firstTokenHearth(place, `${prompt} another`);
   const raw = await Promise.all(raws.slice(-1).map((one) => one.ask({ kind: 'first', prompt })));
   const [rawCold, rawCached] = raw[0] ?? [];
   // More conversations than sequences: each comes back after the others have taken its place.
-  const others = Array.from({ length: sequences + 2 }, (_, index) => text(10 + index, 500));
+  const others = Array.from({ length: sequences + 2 }, (_, index) => textOf(10 + index, 500));
   const colds = [];
   for (const other of others) colds.push(await firstTokenHearth(place, other));
   const restored = [];
@@ -303,20 +311,6 @@ async function firstTokenRows(place, raws) {
       note: `${(median(restored.map(({ ms }) => ms)) / median(colds.map(({ ms }) => ms))).toFixed(2)} of cold; reused at least ${Math.min(...restored.map(({ cached: one }) => one))} of 500`,
     },
   ];
-}
-
-/** @param {import('./processes.mjs').Place} place @param {string} prompt */
-async function firstTokenHearth(place, prompt) {
-  let firstAt = 0;
-  const client = await Client.open(place.inference, ({ type }) => {
-    if (type === 'token' && firstAt === 0) firstAt = performance.now();
-  });
-  const over = client.next(isEnd);
-  const since = performance.now();
-  client.send({ ...greedy('first', prompt, 2), events: true });
-  const { usage } = await over;
-  client.close();
-  return { ms: firstAt - since, cached: usage.cached_tokens ?? 0 };
 }
 
 /** How much slower a stream gets while a long prompt is evaluated. @param {import('./processes.mjs').Place} place @returns {Promise<Row>} */
@@ -407,17 +401,6 @@ async function healthOf(place) {
   const health = await askRpc({ input: socket, output: socket }, 'hearth/health');
   socket.destroy();
   return health;
-}
-
-/** @param {string} id @param {string} prompt @param {number} tokens */
-function greedy(id, prompt, tokens) {
-  return { id, prompt, temperature: 0, max_tokens: tokens };
-}
-
-/** @param {number[]} values */
-function median(values) {
-  const sorted = values.toSorted((left, right) => left - right);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 /** @param {Row} row */

@@ -19,6 +19,8 @@ function describeBackend(backend: BackendHealth): string {
   if ('reason' in backend.state) parts.push(backend.state.reason);
   if (model !== undefined) parts.push(`${model.displayName}, ${String(model.contextSize)} tokens of context`);
   if (model?.threads !== undefined) parts.push(describeThreads(model.threads, model.threadsFrom));
+  if (model?.batch !== undefined) parts.push(describeBatch(model.batch, model.batchFrom));
+  if (model?.draft !== undefined) parts.push(describeDraft(model.draft));
   if (model?.accelerator !== undefined) parts.push(...describeAccelerator(model.accelerator));
   if (model?.driverReason !== undefined) parts.push(`through node-llama-cpp: ${model.driverReason}`);
   if (backend.tokensPerSecond !== undefined)
@@ -38,6 +40,15 @@ const origins: Readonly<Record<NonNullable<ModelInfo['threadsFrom']>, string>> =
 function describeThreads(threads: number, from: ModelInfo['threadsFrom']): string {
   const count = `${String(threads)} thread${threads === 1 ? '' : 's'}`;
   return from === undefined ? count : `${count} (${origins[from]})`;
+}
+
+function describeBatch(batch: number, from: ModelInfo['batchFrom']): string {
+  const text = `prompts by ${String(batch)} tokens`;
+  return from === undefined || from === 'fixed' ? text : `${text} (${origins[from]})`;
+}
+
+function describeDraft(draft: NonNullable<ModelInfo['draft']>): string {
+  return 'name' in draft ? `${draft.name} guesses ahead` : `no draft model: ${draft.problem}`;
 }
 
 /** What computes, and why nothing better does. */

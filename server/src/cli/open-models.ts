@@ -6,9 +6,12 @@ import type { ModelSource } from '../models/model-source.js';
 import { AcceleratorStore } from '../accelerators/accelerator-store.js';
 import { thisMachine } from '../accelerators/packages.js';
 import type { DeviceChoice } from '../engine/llama/device-choice.js';
-import { fitModel } from '../models/memory/fit.js';
+import { estimateMemory } from '../models/memory/estimate.js';
+import { fitModel, usualContext } from '../models/memory/fit.js';
 import { fitOnGpu } from '../models/memory/gpu-fit.js';
 import { freeMemory } from '../models/memory/free-memory.js';
+import type { FreeMemory } from '../models/memory/free-memory.js';
+import type { GgufFacts } from '../models/gguf-check.js';
 import { keyValueTypeFor } from '../models/memory/key-value-type.js';
 import { defaultModelHosts, type PullPolicy } from '../models/pull/pull-policy.js';
 import { huggingFaceOrigin } from '../models/pull/pull-source.js';
@@ -34,12 +37,14 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
   const devices = await makeDeviceChoice(config.accelerator);
   const { active_permits: sequences, engine_driver: driver } = config;
   const threadMemory = new ThreadMemory(path.join(modelsHome(process.env), '..', 'threads.json'));
+  const draftModel = config.speculation === 'draft' ? await resolveModel(config.draft_model) : undefined;
   return ({ source, name, contextSize }) =>
     new LlamaEngine({
       source,
       sequences,
       ...(driver === 'auto' ? {} : { driver }),
-      drafts: config.speculation === 'lookup',
+      drafts: config.speculation,
+      ...(draftModel === undefined ? {} : { draftModel }),
       stateMemoryBytes: config.kv_memory_mib * mebibyte,
       stateDiskBytes: config.kv_disk_mib * mebibyte,
       ...(config.kv_disk ? { stateDirectory: path.join(modelsHome(process.env), '..', 'kv') } : {}),
@@ -47,17 +52,30 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
       privateDirectory: path.join(modelsHome(process.env), 'private'),
       claim: async ({ storeName }) => (storeName === undefined ? noClaim : useInStore(storeName)),
       chooseDevice: (signal) => devices.choose(signal),
-      planLoad: async (facts, device) => {
+      planLoad: async (facts, device, draft) => {
         const keyValueType = keyValueTypeFor(facts, config.kv_type);
         const wish = { contextSize, sequences, gpuLayers: config.gpu_layers, keyValueType };
-        if (device.kind !== 'cpu')
-          return { ...fitOnGpu(facts, wish, await freeMemory(), device), keyValueType };
-        const { contextSize: fitting } = fitModel(facts, wish, await freeMemory());
-        return { contextSize: fitting, gpuLayers: 0, keyValueType };
+        const free = await freeMemory();
+        if (device.kind !== 'cpu') return { ...fitOnGpu(facts, wish, free, device), keyValueType };
+        const left = draft === undefined ? free : besideDraft(free, draft, wish);
+        return { contextSize: fitModel(facts, wish, left).contextSize, gpuLayers: 0, keyValueType };
       },
       ...(name === undefined ? {} : { name }),
       ...(contextSize === undefined ? {} : { contextSize }),
     });
+}
+
+/** What a draft model, whose context is as long as the model's, leaves free. */
+function besideDraft(
+  free: FreeMemory,
+  draft: GgufFacts,
+  {
+    contextSize = usualContext,
+    sequences,
+  }: { readonly contextSize: number | undefined; readonly sequences: number },
+): FreeMemory {
+  const { total, worker } = estimateMemory(draft, { contextSize, sequences });
+  return { ...free, bytes: Math.max(0, free.bytes - (total - worker)) };
 }
 
 const noClaim = { release: () => undefined };

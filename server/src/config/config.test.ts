@@ -96,6 +96,14 @@ describe('configuration', () => {
     );
   });
 
+  it('a draft model and the wish to use one come together', () => {
+    expect(() => resolveConfig({ speculation: 'draft' })).toThrow(/speculation: "draft" needs draft_model/);
+    expect(() => resolveConfig({ draft_model: 'small' })).toThrow(/draft_model: has an effect only with/);
+    expect(resolveConfig({ speculation: 'draft', draft_model: 'small' })).toMatchObject({
+      draft_model: 'small',
+    });
+  });
+
   it.each(['active_permits', 'drain_timeout_secs', 'context_size'])(
     'row 159: zero for %s is an error that names it',
     (key) => {

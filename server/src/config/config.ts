@@ -114,8 +114,13 @@ export const configSchema = z.strictObject({
   accelerator: z.enum(['auto', ...acceleratorKinds]).default('auto'),
   /** Layers for the graphics card, the output counted as one; undefined: as many as it has room for. */
   gpu_layers: z.int().min(0).max(10_000).optional(),
-  /** Guesses tokens ahead: `lookup` from what stands before in the conversation. It stops by itself where it loses. */
-  speculation: z.enum(['off', 'lookup']).default('off'),
+  /**
+   * Guesses tokens ahead: `lookup` from what stands before in the conversation, `draft` with `draft_model`. It stops by
+   * itself where it loses.
+   */
+  speculation: z.enum(['off', 'lookup', 'draft']).default('off'),
+  /** A smaller model with the same vocabulary as the model's, by name or path. Used where `speculation` is `draft`. */
+  draft_model: name.optional(),
   /** How the context is kept: `q8_0` takes half the memory, and a little of the exactness. */
   kv_type: z.enum(keyValueTypes).default('f16'),
   /** Memory for saved states of conversations in each engine, in MiB; 0: none. */
@@ -239,6 +244,12 @@ function contradictions(config: Config): string[] {
   }
   if (config.engine === 'mock' && config.model_sha256 !== undefined) {
     problems.push('model_sha256: the mock engine has no model; leave it out');
+  }
+  if (config.speculation === 'draft' && config.draft_model === undefined) {
+    problems.push('speculation: "draft" needs draft_model, a smaller model with the same vocabulary');
+  }
+  if (config.draft_model !== undefined && config.speculation !== 'draft') {
+    problems.push('draft_model: has an effect only with speculation "draft"');
   }
   if (config.tcp_key_env !== undefined && config.tcp === undefined) {
     problems.push('tcp_key_env: has an effect only with tcp');

@@ -104,7 +104,7 @@ interface About {
   readonly latency_ms: number;
 }
 
-function ended({ usage, stopReason, queueMs, firstTokenMs }: Done, about: About): EngineEvent {
+function ended({ usage, stopReason, queueMs, firstTokenMs, timings }: Done, about: About): EngineEvent {
   if (stopReason === 'cancelled')
     return { kind: 'request_cancelled', ...about, completion_tokens: usage.completion_tokens };
   return {
@@ -116,6 +116,8 @@ function ended({ usage, stopReason, queueMs, firstTokenMs }: Done, about: About)
     prompt_tokens: usage.prompt_tokens,
     completion_tokens: usage.completion_tokens,
     ...(usage.cached_tokens === undefined ? {} : { cached_tokens: usage.cached_tokens }),
+    ...(timings?.draftTokens === undefined ? {} : { draft_tokens: timings.draftTokens }),
+    ...(timings?.draftAccepted === undefined ? {} : { draft_accepted: timings.draftAccepted }),
     stop_reason: stopReason,
   };
 }

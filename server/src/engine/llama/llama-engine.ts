@@ -40,6 +40,7 @@ import type {
   FromWorker,
   GenerationResult,
   GpuOrder,
+  LoadOrder,
   Piece,
   Question,
   QuestionAnswer,
@@ -73,7 +74,12 @@ export interface LlamaEngineOptions {
    *
    * @throws HearthError `insufficient_memory` where it cannot be loaded
    */
-  readonly planLoad?: (facts: GgufFacts, device: ChosenDevice) => Promise<LoadPlan>;
+  readonly planLoad?: (
+    facts: GgufFacts,
+    device: ChosenDevice,
+    /** Of the model that guesses ahead. */
+    draft: GgufFacts | undefined,
+  ) => Promise<LoadPlan>;
   /** Says that the model is in use while a worker has it or loads it. Default: nobody is told. */
   readonly claim?: (source: ModelSource) => Promise<{ release(): void }>;
   /** Where links to and copies of a model file are made for its worker; see {@link openTrustedFile}. */
@@ -86,8 +92,10 @@ export interface LlamaEngineOptions {
   readonly stateDirectory?: string;
   /** Most bytes of states on disk. Default: 4 GiB. */
   readonly stateDiskBytes?: number;
-  /** Guesses tokens ahead from what stands before, where that pays. Default: false. */
-  readonly drafts?: boolean;
+  /** Guesses tokens ahead where that pays: from what stands before, or with {@link draftModel}. Default: `off`. */
+  readonly drafts?: 'off' | 'lookup' | 'draft';
+  /** A smaller model with the same vocabulary. Where it cannot be used the model works without, and says why. */
+  readonly draftModel?: ModelSource;
   /** Where it is kept how many threads are the fastest. Default: it is measured at each load. */
   readonly threadMemory?: ThreadMemory;
 }
@@ -108,6 +116,8 @@ const defaultStateMemoryBytes = 256 * 1024 * 1024;
 const defaultStateDiskBytes = 4 * 1024 * 1024 * 1024;
 /** A smaller model is fastest with one thread, whatever the machine. */
 const calibrateFromBytes = 20_000_000;
+/** Tokens of a prompt that such a model evaluates at once: that takes milliseconds. */
+const smallModelBatch = 512;
 /** Chunks that the worker may send before any is consumed. */
 const creditWindow = 8;
 /** Chunks after whose consumption credit is given back: half the window, so that the worker never has to wait. */
@@ -139,6 +149,8 @@ interface Incarnation {
   readonly gpuLayers: number;
   /** The file that it loads; given back when it has. */
   readonly file: TrustedFile;
+  /** The same of the model that guesses ahead, or why there is none. */
+  readonly draft: TrustedFile | { readonly problem: string } | undefined;
   readonly pending: Map<number, ReplyQueue<Reply>>;
   hung: boolean;
   /** It hung in a step that sampled with a client's grammar: that says nothing of the engine. */
@@ -420,14 +432,16 @@ export class LlamaEngine implements Engine {
         },
         ...(privateDirectory === undefined ? {} : { privateDirectory }),
       });
+      const draft = await this.#openDraft();
       try {
         const found = await this.#chooseDevice();
-        const plan = await this.#options.planLoad?.(file.facts, found);
+        const draftFacts = draft === undefined || 'problem' in draft ? undefined : draft.facts;
+        const plan = await this.#options.planLoad?.(file.facts, found, draftFacts);
         const measured = await this.#recall(found);
-        if (signal.aborted) await file.close();
-        else this.#spawn(file, found, plan, measured);
+        if (!signal.aborted) this.#spawn(file, found, plan, measured, draft);
+        else await Promise.all([file.close(), closeDraft(draft)]);
       } catch (error) {
-        await file.close();
+        await Promise.all([file.close(), closeDraft(draft)]);
         throw error;
       }
     } catch (error) {
@@ -459,10 +473,12 @@ export class LlamaEngine implements Engine {
     found: ChosenDevice,
     plan: LoadPlan | undefined,
     measured: ThreadChoice | undefined,
+    draft: Incarnation['draft'],
   ): void {
     const { facts } = file;
     if (facts.purpose === 'projector') {
       void file.close();
+      void closeDraft(draft);
       throw new HearthError(
         'model_load_failed',
         'This file turns pictures into what another model reads, and is no model by itself. Load that one.',
@@ -494,6 +510,7 @@ export class LlamaEngine implements Engine {
       device,
       gpuLayers,
       file,
+      draft,
       pending: new Map(),
       hung: false,
       byGrammar: false,
@@ -517,15 +534,38 @@ export class LlamaEngine implements Engine {
         sequences,
         contextSize,
         threads,
+        ...(source.sizeBytes < calibrateFromBytes ? { batch: smallModelBatch } : {}),
         longestTokenBytes,
         ...(driver === undefined ? {} : { driver }),
         ...(measured === undefined ? {} : { measured }),
         states: this.#orderStates(),
         ...(device.kind === 'cpu' ? {} : { gpu: orderGpu(device, gpuLayers) }),
-        drafts: this.#options.drafts === true,
+        drafts: this.#options.drafts ?? 'off',
+        ...this.#orderDraft(draft),
         keyValueType: plan?.keyValueType ?? 'f16',
       },
     });
+  }
+
+  /** The file of the model that guesses ahead. Never rejects: without it the model works as well. */
+  async #openDraft(): Promise<Incarnation['draft']> {
+    const { draftModel, privateDirectory } = this.#options;
+    if (draftModel === undefined) return undefined;
+    try {
+      return await openTrustedFile(draftModel, {
+        signal: this.#stopping.signal,
+        ...(privateDirectory === undefined ? {} : { privateDirectory }),
+      });
+    } catch (error) {
+      return { problem: toHearthError(error).message };
+    }
+  }
+
+  #orderDraft(draft: Incarnation['draft']): Pick<LoadOrder, 'draft'> {
+    const { draftModel } = this.#options;
+    if (draftModel === undefined || draft === undefined || 'problem' in draft) return {};
+    const isSmall = draftModel.sizeBytes < calibrateFromBytes;
+    return { draft: { path: draft.path, name: draftModel.displayName, ...(isSmall ? { threads: 1 } : {}) } };
   }
 
   /** What is known of this model on this machine; beside a graphics card other widths are the best. */
@@ -536,9 +576,12 @@ export class LlamaEngine implements Engine {
   }
 
   /** Keeps what was measured while nothing else ran. */
-  async #remember({ choice, choiceFrom, driver, gpu }: LoadedInfo): Promise<void> {
-    if (choice === undefined || choiceFrom !== 'measured' || gpu !== undefined) return;
-    await this.#options.threadMemory?.keep(machineKey(identify(this.#options.source), driver), choice);
+  async #remember({ choice, choiceFrom, batch, driver, gpu }: LoadedInfo): Promise<void> {
+    const isNew = choiceFrom === 'measured' || (choiceFrom === 'remembered' && batch?.from === 'measured');
+    if (choice === undefined || !isNew || gpu !== undefined) return;
+    const isToKeep = batch?.from === 'measured' || batch?.from === 'remembered';
+    const kept = isToKeep ? { ...choice, batch: batch.tokens } : choice;
+    await this.#options.threadMemory?.keep(machineKey(identify(this.#options.source), driver), kept);
   }
 
   /** States fit one model only: they go by what its file hashes to, or else by which file it is. */
@@ -592,14 +635,17 @@ export class LlamaEngine implements Engine {
 
   /** Nobody is served before it is known that the file did not change under the worker. */
   async #loaded(incarnation: Incarnation, info: LoadedInfo, facts: GgufFacts): Promise<void> {
+    const { file, draft } = incarnation;
     try {
-      await incarnation.file.assertUnchanged();
+      await file.assertUnchanged();
+      if (draft !== undefined && !('problem' in draft)) await draft.assertUnchanged();
     } catch (error) {
       incarnation.fatal = toHearthError(error);
       incarnation.worker.send({ kind: 'shutdown' });
       return;
     }
     await incarnation.file.close();
+    await closeDraft(incarnation.draft);
     await this.#remember(info);
     if (this.#current === incarnation) this.#ready(incarnation, info, facts);
   }
@@ -623,6 +669,8 @@ export class LlamaEngine implements Engine {
       ...(info.driverReason === undefined ? {} : { driverReason: info.driverReason }),
       threads: info.threads,
       threadsFrom: info.choiceFrom ?? (source.threads === undefined ? 'fixed' : 'configured'),
+      ...draftOf(info, incarnation.draft),
+      ...(info.batch === undefined ? {} : { batch: info.batch.tokens, batchFrom: info.batch.from }),
       accelerator: describeDevice(incarnation, info),
       // The other driver cannot say how likely its tokens are.
       ...(facts.confidence === undefined || info.driver !== 'ffi' ? {} : { confidence: facts.confidence }),
@@ -641,6 +689,7 @@ export class LlamaEngine implements Engine {
   #buried(incarnation: Incarnation, exit: WorkerExit): void {
     const { watch, file, pending, worker, hung, spent, readyAt, fatal } = incarnation;
     void file.close();
+    void closeDraft(incarnation.draft);
     watch.setBusy(false);
     if (this.#current === incarnation) this.#current = undefined;
     const stopping = this.#stopping.signal.aborted;
@@ -795,6 +844,16 @@ function settleDevice(
   if (gpuLayers > 0) return { device, gpuLayers };
   const reason = `${kindNames[device.kind]}: ${device.name} has no room for any layer of this model.`;
   return { device: { kind: 'cpu', reason }, gpuLayers: 0 };
+}
+
+async function closeDraft(draft: Incarnation['draft']): Promise<void> {
+  if (draft !== undefined && !('problem' in draft)) await draft.close();
+}
+
+/** What guesses ahead, as it is shown. */
+function draftOf({ draft: loaded }: LoadedInfo, ordered: Incarnation['draft']): Pick<ModelInfo, 'draft'> {
+  const draft = loaded ?? (ordered !== undefined && 'problem' in ordered ? ordered : undefined);
+  return draft === undefined ? {} : { draft };
 }
 
 function orderGpu({ kind, folder }: Exclude<ChosenDevice, { kind: 'cpu' }>, layers: number): GpuOrder {

@@ -203,6 +203,23 @@ describe.each(['ffi', 'addon'] as const)('with the %s driver', (driver) => {
     );
   });
 
+  test('given a least length of thousands, then it is taken, and beyond what can be enforced the place says what can', async () => {
+    const atLeast = (minLength: number) => ({
+      type: 'json_schema' as const,
+      schema: { type: 'object', properties: { a: { type: 'string', minLength } }, required: ['a'] },
+    });
+    const { stopReason } = await answer(engine, {
+      messages,
+      seed: 1,
+      max_tokens: 12,
+      response_format: atLeast(4000),
+    });
+    expect(stopReason).toBe('length');
+    expect(await refused(engine, { messages, response_format: atLeast(5000) })).toBe(
+      'invalid_request: response_format.schema: /properties/a/minLength: Lengths up to 4096 can be enforced. Set 4096 or less, or leave it out.',
+    );
+  });
+
   test('given thinking, then a model that cannot is not made to', async () => {
     expect(await refused(engine, { messages, thinking: true })).toMatch(/^unsupported: .*no way to think/u);
   });

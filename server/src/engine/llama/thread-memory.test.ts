@@ -56,3 +56,12 @@ test('the file names no model', async () => {
   expect(await readFile(file, 'utf8')).not.toContain('secret');
   expect(machineKey('a', 'ffi')).not.toBe(machineKey('a', 'addon'));
 });
+
+test('how many tokens a prompt step has is kept beside it, where it is known', async () => {
+  const memory = new ThreadMemory(file);
+  await memory.keep('a', { ...choice, batch: 128 });
+  expect(await memory.recall('a')).toEqual({ ...choice, batch: 128 });
+  // What an older version wrote has none.
+  await memory.keep('a', choice);
+  expect(await memory.recall('a')).toEqual(choice);
+});

@@ -9,6 +9,7 @@ import type { DriverName, ThreadChoice } from './worker/messages.js';
 const mostEntries = 64;
 const mostBytes = 64 * 1024;
 const mostThreads = 1024;
+const mostBatch = 65_536;
 
 const fileSchema = z.object({
   version: z.literal(1),
@@ -20,6 +21,7 @@ const fileSchema = z.object({
         threads: z.int().min(1).max(mostThreads),
         narrow_ms: z.number().positive(),
         wide_ms: z.number().positive(),
+        batch: z.int().min(1).max(mostBatch).optional(),
       }),
     )
     .max(mostEntries),
@@ -28,7 +30,8 @@ const fileSchema = z.object({
 type Entry = z.infer<typeof fileSchema>['choices'][number];
 
 /**
- * Which number of threads was the fastest, by model and machine, in a file. It is a convenience: what cannot be read
+ * Which number of threads was the fastest, and how many tokens of a prompt one step should have, by model and machine,
+ * in a file. It is a convenience: what cannot be read
  * counts as not known, and what cannot be written is measured again. Keys are hashes; the file names no model.
  */
 export class ThreadMemory {
@@ -44,14 +47,22 @@ export class ThreadMemory {
   async recall(key: string): Promise<ThreadChoice | undefined> {
     await this.#turn;
     const found = (await this.#read()).find((entry) => entry.key === key);
-    return found && { threads: found.threads, narrowMs: found.narrow_ms, wideMs: found.wide_ms };
+    return (
+      found && {
+        threads: found.threads,
+        narrowMs: found.narrow_ms,
+        wideMs: found.wide_ms,
+        ...(found.batch === undefined ? {} : { batch: found.batch }),
+      }
+    );
   }
 
   /** Never rejects. */
-  keep(key: string, { threads, narrowMs, wideMs }: ThreadChoice): Promise<void> {
+  keep(key: string, { threads, narrowMs, wideMs, batch }: ThreadChoice): Promise<void> {
     this.#turn = this.#turn.then(async () => {
       const others = (await this.#read()).filter((entry) => entry.key !== key);
-      const choices = [...others, { key, threads, narrow_ms: narrowMs, wide_ms: wideMs }].slice(-mostEntries);
+      const choice = { key, threads, narrow_ms: narrowMs, wide_ms: wideMs };
+      const choices = [...others, batch === undefined ? choice : { ...choice, batch }].slice(-mostEntries);
       await this.#write(choices).catch(() => undefined);
     });
     return this.#turn;

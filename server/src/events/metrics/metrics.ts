@@ -97,6 +97,8 @@ export class Metrics implements EventSink {
         this.#tokens.inc({ kind: 'prompt' }, event.prompt_tokens ?? 0);
         this.#tokens.inc({ kind: 'completion' }, event.completion_tokens ?? 0);
         this.#tokens.inc({ kind: 'cached' }, event.cached_tokens ?? 0);
+        this.#tokens.inc({ kind: 'drafted' }, event.draft_tokens ?? 0);
+        this.#tokens.inc({ kind: 'draft_accepted' }, event.draft_accepted ?? 0);
         if ((event.cached_tokens ?? 0) > 0) this.#cacheHits.inc();
         return;
       case 'request_failed':

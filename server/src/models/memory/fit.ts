@@ -20,7 +20,7 @@ export interface Fit {
 }
 
 /** Context that is chosen where nobody asks for another and there is room. */
-const usualContext = 8192;
+export const usualContext = 8192;
 /** Least context that a model is of use with. */
 const leastContext = 512;
 const step = 256;

@@ -70,7 +70,14 @@ class ScriptedSequence implements Sequence {
 
 class ScriptedDriver implements Driver {
   readonly info = { contextSize: 1024, infill: false, threads: 1, driver: 'addon' } as const;
-  readonly abilities = { mostThreads: 1, stepTokens: 64, interrupts: false, copies: false, draftTokens: 0 };
+  readonly abilities = {
+    mostThreads: 1,
+    stepTokens: 64,
+    promptTokens: 64,
+    interrupts: false,
+    copies: false,
+    draftTokens: 0,
+  };
   readonly embedder = undefined;
   readonly stateKey = '';
   readonly isSpent = false;

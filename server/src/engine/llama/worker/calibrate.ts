@@ -15,12 +15,12 @@ export interface CalibrationClock {
   readonly read: () => ProcessorTimes;
 }
 
-const systemClock: CalibrationClock = { now: () => performance.now(), read: readProcessorTimes };
+export const systemClock: CalibrationClock = { now: () => performance.now(), read: readProcessorTimes };
 
 const stepsEach = 8;
 const longestEachMs = 1500;
 /** Part of a core that others may use in a measurement that is to be kept. */
-const quietUpTo = 0.25;
+export const quietUpTo = 0.25;
 
 /**
  * Finds the number of threads with which a step is fastest, from 1 to `most`: 1, 2, 3, 4, 6, 8. Each is timed for

@@ -14,6 +14,8 @@ export interface Driver {
   readonly sequences: readonly Sequence[];
   /** Gives vectors for texts; undefined: this model, or this driver, cannot. */
   readonly embedder: Embedder | undefined;
+  /** A smaller model that guesses ahead; undefined: none was ordered, or it cannot be used. */
+  readonly drafter?: Drafter | undefined;
   /**
    * Turns a request into tokens and checks it.
    *
@@ -57,8 +59,10 @@ export interface Driver {
 export interface DriverAbilities {
   /** Most threads that {@link Driver.setThreads} may be given. */
   readonly mostThreads: number;
-  /** Most tokens of one step, all items together. */
+  /** Most tokens of one step, all items together, drafts included. */
   readonly stepTokens: number;
+  /** Tokens of prompts that a step should have at most: more make it longer and a token hardly cheaper. */
+  readonly promptTokens: number;
   /** Whether {@link Driver.interrupt} ends a step within milliseconds. Where not, prompts go in small pieces. */
   readonly interrupts: boolean;
   /** Whether {@link Sequence.copyFrom} works. */
@@ -155,6 +159,30 @@ export interface Sequence {
 export interface Sampler {
   /** Call once, when it is in no step. */
   end(): Promise<void>;
+}
+
+/** A smaller model with the same vocabulary, which guesses how a text goes on. */
+export interface Drafter {
+  /** Its name, for people. */
+  readonly name: string;
+  /** The tokens that it would write behind each text, at most so many. One call at a time, never during a step. */
+  draft(items: readonly DraftItem[]): Promise<Drafts>;
+}
+
+export interface Drafts {
+  /** In the order of the items. Fewer tokens than asked for, or none, where it is behind or was interrupted. */
+  readonly drafts: readonly (readonly number[])[];
+  /** Whether it had more of a text to evaluate than one call does. It goes on with that in the next call. */
+  readonly isBehind: boolean;
+}
+
+export interface DraftItem {
+  /** Whose text it is, so that what was evaluated for it is found again. No two are the same. */
+  readonly sequence: Sequence;
+  /** At least one token. */
+  readonly tokens: readonly number[];
+  /** At least 1. */
+  readonly most: number;
 }
 
 /** Vectors and scores for texts. One text at a time; what comes while one is worked on waits. */

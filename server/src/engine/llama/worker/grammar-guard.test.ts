@@ -56,6 +56,8 @@ test.each([
   ],
   ['the same character many times', `root ::= (${Array(40).fill('[a-z]').join(' | ')})*`, '40 parts'],
   ['a long text many times', `root ::= "${'a'.repeat(1000)}"{0,1000}`, '1003002 elements'],
+  ['a part that has to come too often', 'root ::= "a"{4000}', 'at least 4000 times; at most 1998'],
+  ['the same in a group', 'root ::= ("b" "a"{1999,}){0,2}', 'at least 1999 times'],
   ['repetitions backwards', 'root ::= "a"{5,2}', 'not valid'],
   ['too many keywords', `root ::= ${Array(600).fill('"ab"').join(' | ')}`, '600 states'],
 ])('%s are refused with the figure', (_, grammar, figure) => {

@@ -12,6 +12,8 @@ import { countPaths } from './grammar-paths.js';
 
 /** Most elements (characters, classes, references) that a grammar may have once its repetitions are written out. */
 export const mostElements = 131_072;
+/** Most times that a part may have to come. llama.cpp's parser calls a grammar with more of it no grammar. */
+const mostRequired = 1998;
 /** Most states in which sampling can be at once in one place. Measured with the pilot: 500 take 30 ms, 1000 take 110. */
 export const mostStates = 512;
 /**
@@ -31,6 +33,10 @@ const tooDeep = 'The grammar nests its rules too deeply. Use fewer rules that be
 export function refuseGrammar(text: string): string | undefined {
   try {
     const grammar = readGbnf(text);
+    const times = mostOften(grammar);
+    if (times > mostRequired) {
+      return `The grammar repeats a part at least ${figure(times)} times; at most ${mostRequired} are allowed in one place: write it as several.`;
+    }
     const elements = countElements(grammar);
     if (elements > mostElements) {
       return `The grammar expands to ${figure(elements)} elements; at most ${mostElements} are allowed: use fewer repetitions.`;
@@ -50,6 +56,19 @@ export function refuseGrammar(text: string): string | undefined {
     if (error instanceof RangeError) return tooDeep;
     throw error;
   }
+}
+
+/** The largest number of times that one part has to come. */
+function mostOften(grammar: Gbnf): number {
+  let times = 0;
+  const visit = (item: GbnfItem): void => {
+    if (item.kind === 'group') for (const sequence of item.alternatives) sequence.forEach(visit);
+    if (item.kind !== 'repeat') return;
+    times = Math.max(times, item.least);
+    visit(item.item);
+  };
+  for (const alternatives of grammar.values()) for (const sequence of alternatives) sequence.forEach(visit);
+  return times;
 }
 
 /** An upper bound of the elements that llama.cpp keeps. A rule that is named many times is kept once. */

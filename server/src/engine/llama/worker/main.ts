@@ -69,7 +69,7 @@ async function load(order: LoadOrder): Promise<void> {
     };
     const scheduler = new Scheduler(driver, events, {
       ...states,
-      drafts: order.drafts === true,
+      ...(order.drafts === undefined ? {} : { drafts: order.drafts }),
       onIdle: () => {
         if (driver.isSpent) send({ kind: 'spent' });
       },

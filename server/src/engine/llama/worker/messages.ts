@@ -25,14 +25,24 @@ export interface LoadOrder {
   readonly threads: number | undefined;
   /** What was measured of this model and machine before, in place of measuring. Only without {@link threads}. */
   readonly measured?: ThreadChoice;
+  /** Tokens of a prompt in one step; undefined: what was measured before, or is measured now. */
+  readonly batch?: number;
   /** Longest entry of the vocabulary in bytes; bounds what a prompt of a given length can be. */
   readonly longestTokenBytes: number;
   /** The driver to take and no other; undefined: the C interface where it works. */
   readonly driver?: DriverName;
   /** The graphics card that computes; absent: the processor does. */
   readonly gpu?: GpuOrder;
-  /** Whether tokens are guessed ahead from what stands before. */
-  readonly drafts?: boolean;
+  /** Where tokens are guessed ahead from: what stands before, or {@link draft}. Absent: they are not. */
+  readonly drafts?: 'off' | 'lookup' | 'draft';
+  /** The smaller model that guesses ahead. */
+  readonly draft?: {
+    readonly path: string;
+    /** For people. */
+    readonly name: string;
+    /** Most threads that it is given; absent: as many as the model itself. */
+    readonly threads?: number;
+  };
   /** How keys and values of the context are kept; it has to fit the model's heads. @default f16 */
   readonly keyValueType?: KeyValueType;
   /** Where states of sequences are saved; absent: nowhere. */
@@ -104,6 +114,15 @@ export interface ThreadChoice {
   readonly narrowMs: number;
   /** The same with the best number above one. */
   readonly wideMs: number;
+  /** Tokens of a prompt in one step. Absent: not measured, or not while it was quiet. */
+  readonly batch?: number;
+}
+
+/** How many tokens of a prompt go in one step where nobody decodes, and why. */
+export interface BatchChoice {
+  readonly tokens: number;
+  /** `fixed`: no choice, with this driver or a model this small. */
+  readonly from: 'measured' | 'measured_busy' | 'remembered' | 'fixed';
 }
 
 /** The model as it runs. */
@@ -115,6 +134,10 @@ export interface LoadedInfo {
   readonly choice?: ThreadChoice;
   /** Where the choice comes from. Absent: it was ordered. */
   readonly choiceFrom?: 'measured' | 'measured_busy' | 'remembered';
+  /** The smaller model that guesses ahead, or why there is none (no path in it). Absent: none was ordered. */
+  readonly draft?: { readonly name: string } | { readonly problem: string };
+  /** Absent: the model does not generate. */
+  readonly batch?: BatchChoice;
   /** What drives llama.cpp: its C interface, or node-llama-cpp. */
   readonly driver: DriverName;
   /** Why it is not the main driver; holds no path. */

@@ -49,3 +49,17 @@ describe('the policy', () => {
     expect(guesses).toBeLessThan(40);
   });
 });
+
+test('where guesses cost by the token, their length follows how many are right', () => {
+  const policy = new DraftPolicy(8, true);
+  expect(policy.next()).toBe(4);
+  policy.observe(4, 4);
+  policy.observe(5, 5);
+  expect(policy.next()).toBe(6);
+  policy.observe(6, 3);
+  expect(policy.next()).toBe(6);
+  for (let time = 0; time < 20; time += 1) policy.observe(policy.next(), 0);
+  expect(policy.next()).toBe(1);
+  for (let time = 0; time < 20; time += 1) policy.observe(policy.next(), policy.next());
+  expect(policy.next()).toBe(8);
+});

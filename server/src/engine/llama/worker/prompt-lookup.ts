@@ -36,9 +36,14 @@ const longestPause = 1024;
 /** Least part of guessed tokens that has to be right: a wrong one costs as much as a prompt's token. */
 const leastShare = 0.4;
 
-/** Whether and how far to guess for one request: off where it loses. */
+/** Tokens of a first guess whose length follows its success. */
+const firstLength = 4;
+
+/** Whether and how far to guess for one request: off where too few are right. */
 export class DraftPolicy {
   readonly #most: number;
+  /** Tokens of the next guess; undefined: always the most, and a pause where they are wrong. */
+  #length: number | undefined;
   #guessed = 0;
   #right = 0;
   #pause = 0;
@@ -46,9 +51,14 @@ export class DraftPolicy {
   /** Tokens guessed and right, over the whole request. */
   readonly totals = { tokens: 0, accepted: 0 };
 
-  /** @param most Tokens of a guess; 0: never. */
-  constructor(most: number) {
+  /**
+   * @param most Tokens of a guess; 0: never.
+   * @param adapts Each guess is longer after one that was right, and shorter after one that was not. For guesses that
+   * cost by the token.
+   */
+  constructor(most: number, adapts = false) {
     this.#most = most;
+    this.#length = adapts ? Math.min(most, firstLength) : undefined;
   }
 
   /** Most tokens to guess in the next step; 0: none. */
@@ -57,13 +67,18 @@ export class DraftPolicy {
       this.#pause -= 1;
       return 0;
     }
-    return this.#most;
+    return this.#length ?? this.#most;
   }
 
   /** Takes what became of a guess. */
   observe(guessed: number, right: number): void {
     this.totals.tokens += guessed;
     this.totals.accepted += right;
+    if (this.#length !== undefined) {
+      if (right >= guessed) this.#length = Math.min(this.#most, this.#length + 1);
+      else if (right < guessed / 2) this.#length = Math.max(1, this.#length - 1);
+      return;
+    }
     this.#guessed += guessed;
     this.#right += right;
     const share = this.#right / Math.max(1, this.#guessed);

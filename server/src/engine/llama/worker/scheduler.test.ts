@@ -17,7 +17,14 @@ type Work = string;
 
 class FakeDriver implements Driver {
   readonly info: LoadedInfo = { contextSize: 1024, infill: false, threads: 1, driver: 'addon' };
-  readonly abilities = { mostThreads: 1, stepTokens: 64, interrupts: false, copies: false, draftTokens: 0 };
+  readonly abilities = {
+    mostThreads: 1,
+    stepTokens: 64,
+    promptTokens: 64,
+    interrupts: false,
+    copies: false,
+    draftTokens: 0,
+  };
   readonly embedder = undefined;
   readonly stateKey = '';
   readonly isSpent = false;
@@ -251,6 +258,7 @@ test('given a step that a busy core holds up, then it is given up and made again
     override readonly abilities = {
       mostThreads: 2,
       stepTokens: 64,
+      promptTokens: 64,
       interrupts: true,
       copies: false,
       draftTokens: 0,

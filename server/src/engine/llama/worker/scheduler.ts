@@ -18,8 +18,10 @@ import { PrefillPace } from './prefill-pace.js';
 import { AnswerReader } from './prompting/answer/answer-reader.js';
 import type { Redirect } from './prompting/answer/answer-reader.js';
 import { callIds } from './prompting/answer/call-id.js';
-import { DraftPolicy, lookUp } from './prompt-lookup.js';
+import { DraftPolicy } from './prompt-lookup.js';
 import { RequestError, toRequestFailure } from './request-error.js';
+import { Speculation } from './speculation.js';
+import type { Guesses, GuessSource } from './speculation.js';
 import { ThreadGovernor } from './thread-governor.js';
 import { inTurn, noteTurns } from './turns.js';
 import type { Turned } from './turns.js';
@@ -48,8 +50,11 @@ export interface SchedulerOptions {
   readonly states?: readonly States[];
   /** Called when nothing is left to do. */
   readonly onIdle?: () => void;
-  /** Whether tokens are guessed ahead from what stands before, where that pays. Default: false. */
-  readonly drafts?: boolean;
+  /**
+   * Guesses tokens ahead where that pays: from what stands before, or with the driver's smaller model where it has one.
+   * Default: `off`.
+   */
+  readonly drafts?: 'off' | 'lookup' | 'draft';
   /** Whether what sequences hold is saved as soon as there is nothing else to do. Default: false. */
   readonly keepsStates?: boolean;
 }
@@ -99,7 +104,12 @@ interface Planned {
   readonly tokens: readonly number[];
   /** Whether the tokens are of the prompt. */
   readonly isPrompt: boolean;
-  /** What may follow them. */
+  /** Most tokens that may be guessed behind them. */
+  readonly room: number;
+}
+
+/** The same with what may follow. */
+interface Guessed extends Planned {
   readonly draft: readonly number[];
 }
 
@@ -129,6 +139,8 @@ export class Scheduler {
   readonly #onIdle: () => void;
   /** Most tokens of a guess; 0: nothing is guessed. */
   readonly #drafts: number;
+  readonly #adaptsDrafts: boolean;
+  readonly #speculation: Speculation;
   #loop: Promise<void> | undefined;
   #stepStarted: number | undefined;
   #stepJobs: readonly RunningJob[] = [];
@@ -136,14 +148,17 @@ export class Scheduler {
   constructor(driver: Driver, events: SchedulerEvents, options: SchedulerOptions = {}) {
     this.#driver = driver;
     this.#events = events;
-    this.#pace = new PrefillPace({ most: driver.abilities.stepTokens });
+    this.#pace = new PrefillPace({ most: driver.abilities.promptTokens });
     this.#mostWaiting = options.mostWaiting ?? 1024;
     this.#now = options.now ?? (() => performance.now());
     const { mostThreads } = driver.abilities;
     const { threads, choice } = driver.info;
     this.#governor = new ThreadGovernor({ widest: mostThreads, first: threads, known: choice });
     this.#onIdle = options.onIdle ?? (() => undefined);
-    this.#drafts = options.drafts === true ? driver.abilities.draftTokens : 0;
+    const source = guessSourceOf(options.drafts ?? 'off', driver);
+    this.#speculation = new Speculation(source);
+    this.#drafts = source.kind === 'off' ? 0 : driver.abilities.draftTokens;
+    this.#adaptsDrafts = source.kind === 'draft';
     this.#cache = new PrefixCache({ sequences: driver.sequences, states: options.states ?? [] });
     this.#keepsStates = options.keepsStates ?? false;
   }
@@ -241,7 +256,7 @@ export class Scheduler {
       decodeMs: 0,
       cached: 0,
       logprobs: [],
-      drafts: new DraftPolicy(this.#drafts),
+      drafts: new DraftPolicy(this.#drafts, this.#adaptsDrafts),
       stopDetail: undefined,
     };
   }
@@ -349,52 +364,76 @@ export class Scheduler {
     const able = this.#running.filter(
       ({ outcome, credit, isPending }) => outcome === undefined && credit > 0 && !isPending,
     );
-    const plan = able
-      .filter((job) => !isInPrompt(job))
-      .map((job): Planned => ({ job, tokens: job.rest, isPrompt: false, draft: this.#guess(job) }));
-    let budget = this.#pace.budget(plan.length);
+    const decoding = able.filter((job) => !isInPrompt(job));
     const prompts = this.#promptsOf(able);
+    let left = Math.max(0, this.#driver.abilities.stepTokens - decoding.length);
+    // Beside prompts a step is long enough.
+    const guesses = prompts.length === 0 && this.#drafts > 0 && this.#speculation.allows(decoding.length);
+    const plan = decoding.map((job): Planned => {
+      const room = guesses ? Math.min(this.#roomToGuess(job), left) : 0;
+      left -= room;
+      return { job, tokens: job.rest, isPrompt: false, room };
+    });
+    let budget = Math.min(this.#pace.budget(plan.length), left);
     const served = new Set<RunningJob>();
     for (const job of prompts) {
       if (budget === 0) break;
       const tokens = job.rest.slice(0, budget);
       budget -= tokens.length;
-      plan.push({ job, tokens, isPrompt: true, draft: [] });
+      plan.push({ job, tokens, isPrompt: true, room: 0 });
       served.add(job);
     }
     noteTurns(prompts, served);
     return plan;
   }
 
-  /** What may follow a job's last token. Never where what it makes may be taken back. */
-  #guess(job: RunningJob): readonly number[] {
+  /** Most tokens that may be guessed for a job. None where what it makes may be taken back. */
+  #roomToGuess(job: RunningJob): number {
     const { answer, tokens, sampling } = job.request;
     const isPlain =
       answer.constrained === undefined && answer.thinking === undefined && answer.tools === undefined;
-    if (this.#drafts === 0 || !isPlain) return [];
-    const room = Math.min(
+    if (!isPlain) return 0;
+    const left = Math.min(
       sampling.maxTokens - job.generated,
       this.#driver.info.contextSize - tokens.length - job.generated,
     );
-    const most = Math.min(job.drafts.next(), room - 1);
-    return most < 1 ? [] : lookUp([...tokens, ...job.made], { most });
+    return Math.max(0, Math.min(this.#drafts, left - 1));
   }
 
-  async #step(plan: readonly Planned[]): Promise<void> {
+  /** Guesses what may follow in a step. */
+  async #guess(plan: readonly Planned[]): Promise<{ plan: readonly Guessed[]; kind: Guesses['kind'] }> {
+    const open = plan.filter(({ room }) => room > 0);
+    if (open.length === 0) return { plan: plan.map((one) => ({ ...one, draft: [] })), kind: 'plain' };
+    const { drafts, kind } = await this.#speculation.guess(
+      open.map(({ job, room }) => ({
+        sequence: job.sequence,
+        tokens: () => [...job.request.tokens, ...job.made],
+        policy: job.drafts,
+        room,
+      })),
+    );
+    return { plan: plan.map((one) => ({ ...one, draft: drafts[open.indexOf(one)] ?? [] })), kind };
+  }
+
+  async #step(planned: readonly Planned[]): Promise<void> {
+    const started = this.#now();
+    this.#stepStarted = started;
+    this.#stepJobs = planned.map(({ job }) => job);
+    const { plan, kind } = await this.#guess(planned);
+    if (planned.every(({ job }) => job.aborted)) {
+      this.#endStep();
+      return;
+    }
     const items = plan.map(({ job, tokens, draft }): StepItem => {
       if (tokens.length === job.rest.length) job.sampler ??= this.#startSampling(job);
       const { sequence, sampler } = job;
       return { sequence, tokens, sampler, ...(draft.length === 0 ? {} : { draft }) };
     });
-    const started = this.#now();
-    this.#stepStarted = started;
-    this.#stepJobs = plan.map(({ job }) => job);
-    const isTimed = plan.every(({ isPrompt, draft }) => !isPrompt && draft.length === 0);
+    const isTimed = kind === 'plain' && plan.every(({ isPrompt }) => !isPrompt);
     const giveUp = this.#giveUpLater(isTimed ? plan.length : undefined);
     const outcomes = await this.#makeStep(items);
     giveUp.end();
-    this.#stepStarted = undefined;
-    this.#stepJobs = [];
+    this.#endStep();
     const ended = this.#now();
     const decoding = plan.filter(({ isPrompt }) => !isPrompt).length;
     for (const { job, isPrompt } of plan) {
@@ -409,7 +448,18 @@ export class Scheduler {
       this.#settleStep(job, tokens, outcome);
     }
     const wasWhole = outcomes.every(({ kind }) => kind === 'sampled' || kind === 'evaluated');
-    if (wasWhole || giveUp.isDue) this.#observe(plan, decoding, ended - started, ended);
+    if (wasWhole && decoding === plan.length && kind !== 'other') {
+      const tokens = outcomes.reduce((sum, one) => sum + (one.kind === 'sampled' ? one.tokens.length : 0), 0);
+      const drafted = kind === 'drafted';
+      this.#speculation.observe({ width: decoding, drafted, tokens, milliseconds: ended - started });
+    }
+    // What guesses cost says nothing of threads.
+    if ((wasWhole || giveUp.isDue) && kind === 'plain') this.#observe(plan, decoding, ended - started, ended);
+  }
+
+  #endStep(): void {
+    this.#stepStarted = undefined;
+    this.#stepJobs = [];
   }
 
   /** Interrupts a step that takes too long at its width; it is made again with one thread. */
@@ -454,7 +504,7 @@ export class Scheduler {
   #observe(plan: readonly Planned[], decoding: number, milliseconds: number, now: number): void {
     const promptTokens = plan.reduce((sum, { tokens, isPrompt }) => sum + (isPrompt ? tokens.length : 0), 0);
     this.#pace.observe(decoding, promptTokens, milliseconds);
-    if (promptTokens > 0 || plan.some(({ draft }) => draft.length > 0)) return;
+    if (promptTokens > 0) return;
     const governor = this.#governor;
     const hasRoom = governor.widest > 1 ? this.#room.has(governor.widest, now) : undefined;
     this.#driver.setThreads(governor.observe({ width: decoding, milliseconds, now, hasRoom }));
@@ -475,8 +525,8 @@ export class Scheduler {
         job.isPending = true;
         void outcome.outcome.then((late) => {
           job.isPending = false;
-          if (job.outcome !== undefined) return;
-          this.#settleStep(job, tokens, late);
+          if (job.outcome === undefined) this.#settleStep(job, tokens, late);
+          // Also where it has ended: what it leaves behind may keep the engine busy.
           this.#kick();
         });
         return;
@@ -602,6 +652,11 @@ export class Scheduler {
       else this.#events.failed(job.id, toRequestFailure(job.outcome?.error));
     }
   }
+}
+
+function guessSourceOf(drafts: NonNullable<SchedulerOptions['drafts']>, { drafter }: Driver): GuessSource {
+  if (drafts !== 'draft') return { kind: drafts };
+  return drafter === undefined ? { kind: 'off' } : { kind: 'draft', drafter };
 }
 
 function resultOf(job: Job, stopReason: StopReason): GenerationResult {

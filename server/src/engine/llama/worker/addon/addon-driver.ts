@@ -161,6 +161,7 @@ class AddonDriver implements Driver {
     this.abilities = {
       mostThreads: llama.maxThreads,
       stepTokens,
+      promptTokens: stepTokens,
       interrupts: false,
       copies: false,
       draftTokens: 0,
@@ -176,6 +177,14 @@ class AddonDriver implements Driver {
       infill: this.#prompts.infill,
       threads: this.#llama.maxThreads,
       ...this.#choice,
+      batch: { tokens: stepTokens, from: 'fixed' },
+      ...(this.#order.draft === undefined
+        ? {}
+        : {
+            draft: {
+              problem: 'node-llama-cpp drives the model, and tokens are guessed by the other driver only.',
+            },
+          }),
       driver: 'addon',
       ...(this.#card === undefined ? {} : { gpu: this.#card }),
       embedder: this.embedder.info,

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import os from 'node:os';
 import type { ResolvedGeneration } from '@hearth/protocol';
+import { calibrateBatch } from '../calibrate-batch.js';
 import { calibrateThreads } from '../calibrate.js';
 import type {
   Driver,
@@ -16,7 +17,7 @@ import type {
 import { refuseGrammar } from '../grammar-guard.js';
 import { LoadError, mostThreads, randomSeed } from '../load.js';
 import type { LoadProgress } from '../load.js';
-import type { LoadOrder, LoadedInfo, ThreadChoice } from '../messages.js';
+import type { BatchChoice, LoadOrder, LoadedInfo, ThreadChoice } from '../messages.js';
 import { PromptBuilder } from '../prompting/prompt-builder.js';
 import { RequestError } from '../request-error.js';
 import { refuseUnsupported } from '../unsupported.js';
@@ -26,13 +27,15 @@ import { FfiContext } from './ffi-context.js';
 import type { BatchToken } from './ffi-context.js';
 import { checkGrammar, countStuckCalls } from './ffi-grammar.js';
 import { FfiEmbedder } from './ffi-embedder.js';
-import { FfiModel } from './ffi-model.js';
+import type { FfiModel } from './ffi-model.js';
 import { FfiSampler } from './ffi-sampler.js';
 import { FfiSequence } from './ffi-sequence.js';
 import { ffiVocabulary } from './ffi-vocabulary.js';
 import { explainLog } from './load-failure.js';
+import { loadModelFile } from './load-model.js';
 import { captureLog } from './log-capture.js';
-import type { Native } from './native.js';
+import type { FfiDrafter } from './ffi-drafter.js';
+import { openDrafter } from './open-drafter.js';
 import { openNative } from './open-native.js';
 import type { OpenedNative } from './open-native.js';
 import { findPooling } from './pooling.js';
@@ -54,6 +57,8 @@ const samplingParts: readonly SamplingPart[] = [
 ];
 /** Most tokens of one decode. */
 const batchSize = 512;
+/** What a token is taken to cost before anything was measured, in milliseconds. */
+const unknownTokenMs = 10;
 /** Most tokens that are drafted ahead for one sequence. */
 const draftTokens = 8;
 /** How long a step waits for a token that is slow to choose, in milliseconds. */
@@ -71,7 +76,13 @@ export async function loadFfiDriver(
 ): Promise<Driver> {
   const opened = await openNative(order.gpu);
   const { native } = opened;
-  const model = await loadModel(native, order, report);
+  const model = await loadModelFile(native, {
+    path: order.path,
+    gpuLayers: order.gpu?.layers ?? 0,
+    onProgress: (progress) => {
+      report({ phase: 'mmap', progress });
+    },
+  });
   report({ phase: 'kv_cache' });
   const pooling = findPooling(model);
   const limit = chooseWidest(order.threads);
@@ -104,42 +115,13 @@ export async function loadFfiDriver(
   if (order.threads === undefined && order.measured !== undefined) driver.remember(order.measured);
   else if (order.threads === undefined) await driver.calibrate(limit, any);
   else driver.setThreads(limit);
+  await driver.chooseBatch(any);
+  if (order.draft !== undefined) await driver.addDrafter(order.draft);
   return driver;
-}
-
-async function loadModel(
-  native: Native,
-  order: LoadOrder,
-  report: (progress: LoadProgress) => void,
-): Promise<FfiModel> {
-  const { ffi } = native;
-  const prototype = ffi.pointer(ffi.proto('bool', ['float', 'void *']));
-  const progress = ffi.register((part: number) => {
-    report({ phase: 'mmap', progress: Math.min(1, Math.max(0, part)) });
-    return true;
-  }, prototype);
-  try {
-    const { result: pointer, lines } = await captureLog(native, () =>
-      native.loadModel(order.path, {
-        ...native.modelDefaults(),
-        n_gpu_layers: order.gpu?.layers ?? 0,
-        progress_callback: progress,
-      }),
-    );
-    if (pointer !== undefined) return new FfiModel(native, pointer);
-    throw new LoadError(
-      'model_load_failed',
-      explainLog(lines) ??
-        'The engine could not load the model file; it may be damaged or made for a newer engine. Try another file.',
-    );
-  } finally {
-    ffi.unregister(progress);
-  }
 }
 
 class FfiDriver implements Driver {
   readonly sequences: readonly FfiSequence[];
-  readonly abilities: DriverAbilities;
   readonly embedder: Embedder;
   readonly stateKey: string;
   readonly #opened: OpenedNative;
@@ -149,7 +131,11 @@ class FfiDriver implements Driver {
   readonly #pool: Threadpool | undefined;
   readonly #order: LoadOrder;
   readonly #prompts: PromptBuilder;
+  readonly #aborts: boolean;
   #choice: Pick<LoadedInfo, 'choice' | 'choiceFrom'> = {};
+  #batch: BatchChoice = { tokens: batchSize, from: 'fixed' };
+  #drafter: FfiDrafter | undefined;
+  #draft: LoadedInfo['draft'];
   #turn: Promise<unknown> = Promise.resolve();
   #threads = 1;
   /** What is to hold from the next step on; threads cannot be changed while one is in progress. */
@@ -173,13 +159,7 @@ class FfiDriver implements Driver {
     this.stateKey = `llama.cpp ${model.native.version() ?? ''}${type}`;
     this.#order = order;
     this.#prompts = new PromptBuilder(ffiVocabulary(model));
-    this.abilities = {
-      mostThreads: pool?.threads ?? 1,
-      stepTokens: batchSize,
-      interrupts: aborts,
-      copies: true,
-      draftTokens,
-    };
+    this.#aborts = aborts;
     this.sequences =
       context === undefined
         ? []
@@ -197,13 +177,26 @@ class FfiDriver implements Driver {
     return countStuckCalls() > 0;
   }
 
+  get abilities(): DriverAbilities {
+    return {
+      mostThreads: this.#pool?.threads ?? 1,
+      stepTokens: batchSize,
+      promptTokens: this.#batch.tokens,
+      interrupts: this.#aborts,
+      copies: true,
+      draftTokens,
+    };
+  }
+
   get info(): LoadedInfo {
     return {
       contextSize: this.#order.contextSize,
       infill: this.#prompts.infill,
       threads: this.#wantedThreads,
       ...this.#choice,
+      ...(this.#context === undefined ? {} : { batch: this.#batch }),
       driver: 'ffi',
+      ...(this.#draft === undefined ? {} : { draft: this.#draft }),
       ...this.#device(),
       embedder: this.embedder.info,
       tools: this.#context !== undefined,
@@ -318,11 +311,33 @@ class FfiDriver implements Driver {
   }
 
   interrupt(): void {
-    if (this.abilities.interrupts) this.#context?.abort();
+    if (!this.#aborts) return;
+    this.#drafter?.interrupt();
+    this.#context?.abort();
   }
 
   loseCalls(): void {
     // No call of this driver gets lost: each has an answer, or is given up after a time.
+  }
+
+  get drafter(): FfiDrafter | undefined {
+    return this.#drafter;
+  }
+
+  /** Loads the model that guesses ahead; without it, it only says why. */
+  async addDrafter(draft: NonNullable<LoadOrder['draft']>): Promise<void> {
+    if (this.#order.gpu !== undefined) {
+      const problem = 'A graphics card computes, and a draft model on the processor would only slow it down.';
+      this.#draft = { problem };
+      return;
+    }
+    const found = await openDrafter(this.#model, draft, this.#order, {
+      pool: this.#pool,
+      threads: () => Math.min(this.#wantedThreads, draft.threads ?? Infinity),
+      exclusively: (work) => this.#exclusively(work),
+    });
+    if (typeof found === 'string') this.#draft = { problem: found };
+    else [this.#drafter, this.#draft] = [found, { name: draft.name }];
   }
 
   /** Takes what was measured before. */
@@ -331,7 +346,7 @@ class FfiDriver implements Driver {
   }
 
   #choose(
-    { threads, narrowMs, wideMs }: ThreadChoice,
+    { threads, narrowMs, wideMs }: Pick<ThreadChoice, 'threads' | 'narrowMs' | 'wideMs'>,
     choiceFrom: NonNullable<LoadedInfo['choiceFrom']>,
   ): void {
     this.setThreads(threads);
@@ -352,6 +367,40 @@ class FfiDriver implements Driver {
     }, most);
     this.#choose(calibration, calibration.quiet ? 'measured' : 'measured_busy');
     sequence.cut(0);
+  }
+
+  /** As ordered, as measured before, or as measured now with the threads that were chosen. */
+  async chooseBatch(token: number): Promise<void> {
+    const { batch, measured, contextSize } = this.#order;
+    const most = Math.min(batchSize, contextSize);
+    if (batch !== undefined) {
+      this.#batch = { tokens: Math.min(batch, most), from: 'fixed' };
+    } else if (measured?.batch !== undefined) {
+      this.#batch = { tokens: Math.min(measured.batch, most), from: 'remembered' };
+    } else {
+      const { choice } = this.#choice;
+      // A decode step: a token of a prompt costs less.
+      const tokenMs = choice === undefined ? unknownTokenMs : Math.min(choice.narrowMs, choice.wideMs);
+      const { tokens, quiet } = await calibrateBatch((count) => this.#timePrompt(token, count), {
+        most,
+        tokenMs,
+      });
+      this.#batch = { tokens, from: quiet ? 'measured' : 'measured_busy' };
+    }
+  }
+
+  /** Milliseconds in which a prompt of so many tokens is evaluated in one step. */
+  async #timePrompt(token: number, count: number): Promise<number> {
+    const [sequence] = this.sequences;
+    if (sequence === undefined) throw new FfiUnavailable('A step of the calibration did not work.');
+    sequence.cut(0);
+    const tokens = new Array<number>(count).fill(token);
+    const start = performance.now();
+    const [outcome] = await this.step([{ sequence, tokens, sampler: undefined }]);
+    const milliseconds = performance.now() - start;
+    sequence.cut(0);
+    if (outcome?.kind !== 'evaluated') throw new FfiUnavailable('A step of the calibration did not work.');
+    return milliseconds;
   }
 
   #requireContext(): FfiContext {

@@ -89,6 +89,11 @@ export class FfiModel {
     return piece;
   }
 
+  /** The text that a token stands for, marks of special ones included, without remembering it. */
+  readPiece(token: number): Buffer {
+    return this.#readPiece(token, true);
+  }
+
   /** Tokens that are no text, by the text that stands for them in a chat template. It looks at the whole vocabulary. */
   controlTokens(): ReadonlyMap<string, number> {
     const found = new Map<string, number>();

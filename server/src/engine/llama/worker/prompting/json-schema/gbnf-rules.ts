@@ -76,8 +76,15 @@ function escapeCharacter(code: number, closing: '"' | ']'): string {
   return code <= 0xff_ff ? `\\u${hex(4)}` : `\\U${hex(8)}`;
 }
 
-/** `expression` so many times; `most` undefined: without an end. */
+/** llama.cpp's parser takes no part that has to come more often than 1999 times. */
+const mostInOne = 1000;
+
+/** `expression` so many times; `most` undefined: without an end. It may be a sequence. */
 export function repeat(expression: string, least: number, most: number | undefined): string {
+  if (least > mostInOne) {
+    const rest = repeat(expression, least - mostInOne, most === undefined ? undefined : most - mostInOne);
+    return `${expression}{${mostInOne}} ${rest}`;
+  }
   if (most === undefined) return least === 0 ? `${expression}*` : `${expression}{${least},}`;
   if (most === 0) return '""';
   return least === most ? `${expression}{${least}}` : `${expression}{${least},${most}}`;

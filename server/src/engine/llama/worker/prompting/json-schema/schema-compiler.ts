@@ -10,10 +10,22 @@ import { areApart } from './one-of.js';
 import { PatternError, patternString } from './patterns.js';
 import { SchemaError, below } from './schema-error.js';
 import { boundsOf, countsOf, fieldsOf, jsonTypes, typesOf, valuesOf } from './shape.js';
-import type { JsonType } from './shape.js';
+import type { Counts, JsonType } from './shape.js';
 
 /** Most characters of the names of an object that may have others too. */
 const mostNameText = 4096;
+
+/** Elements of a grammar that a part takes which may be left out: itself, the next, and two marks. */
+const elementsOfOptional = 4;
+
+/** A length in a schema, by what it does to the size of the grammar. */
+export interface LongPart {
+  /** JSON pointer of its keyword. */
+  readonly at: string;
+  readonly length: number;
+  /** Elements of the grammar for each character or item. */
+  readonly each: number;
+}
 
 /** Turns the schemas of one document into rules of a grammar. */
 export class SchemaCompiler {
@@ -22,6 +34,7 @@ export class SchemaCompiler {
   /** Rules by the schemas that they stand for. */
   readonly #known = new Map<string, { readonly name: string; readonly at: string }>();
   #anything: string | undefined;
+  #longest: LongPart | undefined;
 
   constructor(rules: GbnfRules, root: unknown, strictness: Strictness) {
     this.#rules = rules;
@@ -38,6 +51,11 @@ export class SchemaCompiler {
   /** Where the schemas of rules stand, for what is found out about rules later. */
   *places(): Generator<readonly [rule: string, at: string]> {
     for (const { name, at } of this.#known.values()) yield [name, at];
+  }
+
+  /** The length that makes the grammar longest, of those that a schema gives. */
+  get longest(): LongPart | undefined {
+    return this.#longest;
   }
 
   /**
@@ -119,11 +137,15 @@ export class SchemaCompiler {
   }
 
   #string(nodes: readonly Node[]): string {
-    const { least, most } = countsOf(nodes, 'minLength', 'maxLength', this.#document);
+    const counts = countsOf(nodes, 'minLength', 'maxLength', this.#document);
+    const { least, most } = counts;
     const patterns = nodes.flatMap((node) => this.#patternsOf(node));
     const [first, second] = patterns;
     const isStrict = this.#document.strictness === 'refuse';
-    if (first === undefined) return jsonString(this.#rules, least, most);
+    if (first === undefined) {
+      this.#noteLength(counts);
+      return jsonString(this.#rules, least, most);
+    }
     const different = second !== undefined && second.pattern !== first.pattern;
     if (isStrict && different) throw new SchemaError(second.at, 'One pattern or format can be enforced.');
     const isBounded = nodes.some(
@@ -142,6 +164,15 @@ export class SchemaCompiler {
       if (isStrict) throw new SchemaError(first.at, error.message);
       return jsonString(this.#rules, least, most);
     }
+  }
+
+  #noteLength({ least, most, leastAt, mostAt }: Counts): void {
+    const long =
+      most === undefined
+        ? { at: leastAt, length: least, each: 1 }
+        : { at: mostAt, length: most, each: elementsOfOptional };
+    if (long.length * long.each > (this.#longest?.length ?? 0) * (this.#longest?.each ?? 0))
+      this.#longest = long;
   }
 
   #patternsOf({ schema, at }: Node): readonly { readonly pattern: string; readonly at: string }[] {
@@ -163,7 +194,9 @@ export class SchemaCompiler {
   }
 
   #array(nodes: readonly Node[]): string {
-    const { least, most } = countsOf(nodes, 'minItems', 'maxItems', this.#document);
+    const counts = countsOf(nodes, 'minItems', 'maxItems', this.#document);
+    const { least, most } = counts;
+    this.#noteLength(counts);
     const { prefix, rest } = this.#itemsOf(nodes);
     const at = nodes[0]?.at ?? '';
     if (rest === undefined && least > prefix.length) {

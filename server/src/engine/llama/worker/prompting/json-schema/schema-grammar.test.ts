@@ -242,7 +242,14 @@ describe('a schema that cannot be enforced is refused with the place', () => {
       { properties: { ['x'.repeat(5000)]: {} }, additionalProperties: true },
       'no others can be',
     ],
-    ['great lengths', { type: 'string', maxLength: 1e9 }, '/maxLength: Lengths up to'],
+    ['great lengths', { type: 'string', maxLength: 1e9 }, '/maxLength: Lengths up to 4096 can be enforced'],
+    ['more than can be asked for', { type: 'string', minLength: 4097 }, '/minLength: Lengths up to 4096'],
+    ['great lists', { type: 'array', items: {}, minItems: 5000 }, '/minItems: Lengths up to 4096'],
+    [
+      'great lengths together',
+      manyLengths(9),
+      '/properties/p8/maxLength: With all else in the schema lengths up to',
+    ],
   ])('%s', (_, schema, message) => {
     const started = process.cpuUsage();
     expect(refusal(schema)).toContain(message);
@@ -250,10 +257,41 @@ describe('a schema that cannot be enforced is refused with the place', () => {
     expect(process.cpuUsage(started).user / 1000).toBeLessThan(3000);
   });
 
+  test('the length that it says would be accepted is accepted, and one more is not', () => {
+    const accepted = Number(/lengths up to (\d+)/u.exec(refusal(manyLengths(9)))?.[1]);
+    expect(accepted).toBeGreaterThan(0);
+    expect(refuseGrammar(schemaGrammar(manyLengths(9, accepted)))).toBeUndefined();
+    expect(refusal(manyLengths(9, accepted + 8))).toContain('/maxLength');
+  });
+
   test('no value of it is in the message', () => {
     expect(refusal({ type: 'string', pattern: '(?=canary)' })).not.toContain('canary');
     expect(refusal({ const: 'canary', minLength: 1 })).not.toContain('canary');
   });
+});
+
+/** An object with so many texts of different greatest lengths, the last of them of `last`. */
+function manyLengths(count: number, last = 4096): object {
+  const fields = Array.from({ length: count }, (_, index) => {
+    const maxLength = index === count - 1 ? last : 4000 + index;
+    return [`p${String(index)}`, { type: 'string', maxLength }] as const;
+  });
+  return { type: 'object', properties: Object.fromEntries(fields) };
+}
+
+test.each([
+  ['minLength', { type: 'string', minLength: 4000 }, (length: number) => JSON.stringify('a'.repeat(length))],
+  [
+    'minItems',
+    { type: 'array', items: { type: 'null' }, minItems: 4000 },
+    (length: number) => JSON.stringify(Array.from({ length }, () => null)),
+  ],
+])('%s of 4000 is enforced, and asks for no repetition that llama.cpp refuses', (_, schema, value) => {
+  const text = schemaGrammar(schema);
+  expect(refuseGrammar(text)).toBeUndefined();
+  const grammar = new TestGrammar(text);
+  expect(grammar.accepts(value(4000))).toBe(true);
+  expect(grammar.accepts(value(3999))).toBe(false);
 });
 
 test('what arguments of tools cannot have enforced is let go', () => {

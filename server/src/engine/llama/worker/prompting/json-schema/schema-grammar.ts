@@ -1,8 +1,10 @@
 import { GbnfError, readGbnf } from '../../gbnf.js';
 import type { Gbnf, GbnfItem } from '../../gbnf.js';
+import { countElements, mostElements } from '../../grammar-guard.js';
 import { GbnfRules } from './gbnf-rules.js';
 import type { Strictness } from './nodes.js';
 import { SchemaCompiler } from './schema-compiler.js';
+import type { LongPart } from './schema-compiler.js';
 import { SchemaError } from './schema-error.js';
 
 /**
@@ -33,7 +35,9 @@ export function schemaRules(
   try {
     const compiler = new SchemaCompiler(rules, schema, strictness);
     const root = compiler.compile(schema, only);
-    const endless = findEndless(readGbnf(grammarOf(root)));
+    const grammar = readGbnf(grammarOf(root));
+    refuseTooLong(grammar, compiler.longest);
+    const endless = findEndless(grammar);
     for (const [rule, at] of compiler.places()) {
       if (endless.has(rule)) {
         throw new SchemaError(
@@ -50,6 +54,20 @@ export function schemaRules(
     }
     throw error;
   }
+}
+
+/** Says which length has to be smaller, where lengths make the grammar too large. @throws SchemaError */
+function refuseTooLong(grammar: Gbnf, longest: LongPart | undefined): void {
+  const excess = countElements(grammar) - mostElements;
+  if (excess <= 0 || longest === undefined) return;
+  const { at, length, each } = longest;
+  const accepted = Math.floor(length - excess / each);
+  throw new SchemaError(
+    at,
+    accepted > 0
+      ? `With all else in the schema lengths up to ${accepted} can be enforced here. Set that or less, or leave it out.`
+      : 'The lengths in the schema are too many to be enforced together. Leave some of them out.',
+  );
 }
 
 /** Rules that no text of finite length can meet. */

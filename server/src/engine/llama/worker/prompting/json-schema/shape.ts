@@ -116,20 +116,30 @@ function refuseBeside(nodes: readonly Node[]): void {
   }
 }
 
+/** How many characters or items there may be. */
+export interface Counts {
+  readonly least: number;
+  readonly most: number | undefined;
+  /** Where the keywords stand that say so. */
+  readonly leastAt: string;
+  readonly mostAt: string;
+}
+
 /** The tightest of counts. */
 export function countsOf(
   nodes: readonly Node[],
   leastName: 'minLength' | 'minItems',
   mostName: 'maxLength' | 'maxItems',
   document: Document,
-): { readonly least: number; readonly most: number | undefined } {
+): Counts {
   let least = 0;
   let most: number | undefined;
+  let [leastAt, mostAt] = ['', ''];
   for (const { schema, at } of nodes) {
     const from = bounded(count(schema[leastName], below(at, leastName)), below(at, leastName), document);
     const to = bounded(count(schema[mostName], below(at, mostName)), below(at, mostName), document);
-    least = Math.max(least, from ?? 0);
-    if (to !== undefined) most = Math.min(most ?? to, to);
+    if (from !== undefined && from >= least) [least, leastAt] = [from, below(at, leastName)];
+    if (to !== undefined && to <= (most ?? to)) [most, mostAt] = [to, below(at, mostName)];
     if (most !== undefined && most < least) {
       throw new SchemaError(
         below(at, leastName),
@@ -137,13 +147,16 @@ export function countsOf(
       );
     }
   }
-  return { least, most };
+  return { least, most, leastAt, mostAt };
 }
 
 function bounded(value: number | undefined, at: string, { strictness }: Document): number | undefined {
   if (value === undefined || value <= mostLength) return value;
   if (strictness === 'loosen') return undefined;
-  throw new SchemaError(at, `Lengths up to ${mostLength} can be enforced.`);
+  throw new SchemaError(
+    at,
+    `Lengths up to ${mostLength} can be enforced. Set ${mostLength} or less, or leave it out.`,
+  );
 }
 
 /** The tightest bounds of a number. */

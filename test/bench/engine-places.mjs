@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { firstTokenHearth, greedy, median, textOf } from './engine-asks.mjs';
+import { askRpc, Client, connect, inPlace, isEnd, residentMiB, within } from './processes.mjs';
+
+/** What of the engine bench needs daemons of its own: few sequences, states on disk, a model in the store. */
+
+/** @typedef {import('./engine.mjs').Row} Row */
+
+const contextSize = 2048;
+
+/** @param {number} permits */
+function flagsFor(permits) {
+  return ['--active-permits', String(permits), '--context-size', String(contextSize)];
+}
+
+/**
+ * Four conversations in turn on two sequences, all with the same 1000 tokens before what is their own.
+ *
+ * @param {string} file @returns {Promise<Row>}
+ */
+export function turnsRow(file) {
+  return inPlace(async (place) => {
+    await place.serveModel(file, flagsFor(2));
+    const shared = textOf(5, 1000);
+    const own = Array.from({ length: 4 }, (_, index) => `${shared}${textOf(20 + index, 200)}`);
+    const first = await firstTokenHearth(place, own[0] ?? '');
+    for (const one of own.slice(1)) await firstTokenHearth(place, one);
+    const later = [];
+    for (const end of ['xy', 'xyzw']) {
+      for (const one of own) later.push(await firstTokenHearth(place, `${one}${end}`));
+    }
+    const ms = median(later.map((one) => one.ms));
+    return {
+      name: 'first token, 4 conversations in turn on 2 sequences',
+      values: { hearth: ms },
+      unit: 'ms',
+      note: `${(ms / first.ms).toFixed(2)} of cold (${first.ms.toFixed(0)} ms); reused at least ${Math.min(...later.map(({ cached }) => cached))} of 1200`,
+    };
+  });
+}
+
+/**
+ * A prompt whose state is on disk, after a restart of the daemon.
+ *
+ * @param {string} file @returns {Promise<Row>}
+ */
+export function restoreRow(file) {
+  return inPlace(async (place) => {
+    mkdirSync(path.join(place.root, '.hearth'), { recursive: true, mode: 0o700 });
+    writeFileSync(path.join(place.root, '.hearth/config.json'), JSON.stringify({ kv_disk: true }));
+    const prompt = textOf(7, 1500);
+    const daemon = await place.serveModel(file, flagsFor(2));
+    const cold = await firstTokenHearth(place, `${prompt} one end`);
+    const exit = once(daemon, 'exit');
+    daemon.kill('SIGTERM');
+    await within(exit, 'the end of the daemon');
+    await place.serveModel(file, flagsFor(2));
+    const restored = await firstTokenHearth(place, `${prompt} another`);
+    return {
+      name: 'first token, 1500 tokens, state from disk after a restart',
+      values: { hearth: restored.ms, cold: cold.ms },
+      unit: 'ms',
+      note: `${(restored.ms / cold.ms).toFixed(3)} of cold; reused ${restored.cached}`,
+    };
+  });
+}
+
+/** @param {string} file @returns {Promise<Row>} */
+export async function perSequenceRow(file) {
+  const used = async (/** @type {number} */ permits) =>
+    inPlace(async (place) => {
+      await place.serveModel(file, flagsFor(permits));
+      await firstTokenHearth(place, 'hello');
+      return residentMiB(await workerOf(place));
+    });
+  const [one, nine] = [await used(1), await used(9)];
+  return {
+    name: `memory of a sequence of ${contextSize} tokens`,
+    values: { hearth: (nine - one) / 8 },
+    unit: 'MiB',
+    note: `the worker has ${one.toFixed(0)} MiB with one, ${nine.toFixed(0)} with nine`,
+  };
+}
+
+/**
+ * Cancels of requests that wait: for a permit, and for a model that is being loaded.
+ *
+ * @param {string} file @returns {Promise<Row[]>}
+ */
+export function waitingRows(file) {
+  return inPlace(async (place) => {
+    keepInStore(place.root, 'other', file);
+    await place.serveModel(file, flagsFor(1));
+    const queued = [];
+    const loading = [];
+    for (let round = 0; round < 8; round += 1) {
+      const client = await Client.open(place.inference);
+      const running = client.next(({ type }) => type === 'token');
+      client.send(greedy('running', `${round} hello`, 400));
+      await running;
+      const waits = client.next(({ type, id }) => id === 'waits' && type === 'queued');
+      client.send({ ...greedy('waits', 'hello', 4), events: true });
+      await waits;
+      queued.push(await cancel(client, 'waits'));
+      await cancel(client, 'running');
+      client.close();
+    }
+    const client = await Client.open(place.inference);
+    const loads = client.next(({ type, id }) => id === 'loads' && type === 'loading');
+    client.send({ ...greedy('loads', 'hello', 4), model: 'other', events: true });
+    await loads;
+    loading.push(await cancel(client, 'loads'));
+    client.close();
+    return [
+      waitingRow('for a permit', queued),
+      { ...waitingRow('for a model that is loaded', loading), note: 'once: the load goes on for the next' },
+    ];
+  });
+}
+
+/** @param {string} what @param {number[]} times @returns {Row} */
+function waitingRow(what, times) {
+  return {
+    name: `cancel while it waits ${what} → ended`,
+    values: { hearth: median(times) },
+    unit: 'ms',
+    note: `worst of ${times.length}: ${Math.max(...times).toFixed(1)}`,
+  };
+}
+
+/** @param {Client} client @param {string} id */
+async function cancel(client, id) {
+  const over = client.next((frame) => frame.id === id && isEnd(frame));
+  const since = performance.now();
+  client.send({ type: 'cancel', target: id });
+  await over;
+  return performance.now() - since;
+}
+
+/** @param {import('./processes.mjs').Place} place @returns {Promise<number>} */
+async function workerOf(place) {
+  const socket = await connect(place.rpc);
+  const health = await askRpc({ input: socket, output: socket }, 'hearth/health');
+  socket.destroy();
+  return health.backends[0].workerPid;
+}
+
+/** Puts a file into the store of a home, where it lies. @param {string} home @param {string} name @param {string} file */
+function keepInStore(home, name, file) {
+  const folder = path.join(home, '.hearth/models/manifests');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const manifest = {
+    schema: 1,
+    name,
+    displayName: name,
+    file: {
+      kind: 'external',
+      path: file,
+      sha256: createHash('sha256').update(readFileSync(file)).digest('hex'),
+    },
+    sizeBytes: statSync(file).size,
+    source: { kind: 'import', from: 'file' },
+    purpose: 'generate',
+    chatTemplate: false,
+    infill: false,
+    addedAt: new Date(0).toISOString(),
+  };
+  writeFileSync(path.join(folder, `${name}.json`), JSON.stringify(manifest));
+}
