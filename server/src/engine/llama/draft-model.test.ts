@@ -96,7 +96,7 @@ test('a draft model of another vocabulary is not used, and that is said', async 
   await writeTinyGguf(file);
   const draftModel = { id: 'tiny', displayName: 'tiny', path: file, sizeBytes: (await stat(file)).size };
   const engine = await start({ drafts: 'draft', draftModel });
-  expect(engine.model?.draft).toEqual({ problem: expect.stringMatching(/vocabulary|could not load/u) });
+  expect(engine.model?.draft).toHaveProperty('problem', expect.stringMatching(/vocabulary|could not load/u));
   const { text, timings } = await answer(engine, prompts[0] ?? '');
   expect([text === '', timings?.draftTokens]).toEqual([false, undefined]);
 });
@@ -106,6 +106,6 @@ test('a draft model that is not there keeps the model from nothing', async () =>
     drafts: 'draft',
     draftModel: { ...lesser, path: path.join(folder, 'gone.gguf') },
   });
-  expect(engine.model?.draft).toEqual({ problem: expect.any(String) });
+  expect(engine.model?.draft).toHaveProperty('problem', expect.any(String));
   expect((await answer(engine, prompts[0] ?? '')).text).not.toBe('');
 });

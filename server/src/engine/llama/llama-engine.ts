@@ -156,8 +156,11 @@ interface Incarnation {
   /** It hung in a step that sampled with a client's grammar: that says nothing of the engine. */
   byGrammar: boolean;
 
-  /** Ended by us for what a request had left behind; nobody lost anything. */
-  spent: boolean;
+  /**
+   * `said`: it still works on what a request left behind, and is to be ended once nobody waits for it; `ended`: it was, and
+   * nobody lost anything.
+   */
+  spent: 'no' | 'said' | 'ended';
   /** When it became ready, in milliseconds of a monotonic clock. */
   readyAt: number | undefined;
   /** Why the model cannot be served, said by the worker itself. */
@@ -318,7 +321,7 @@ export class LlamaEngine implements Engine {
         while ((await replies.next()).kind === 'chunk');
         pending.delete(id);
       }
-      watchWork(incarnation);
+      this.#watchWork(incarnation);
     }
   }
 
@@ -328,7 +331,7 @@ export class LlamaEngine implements Engine {
     incarnation.worker.send({ kind: 'countTokens', id, texts });
     const reply = await replies.next();
     incarnation.pending.delete(id);
-    watchWork(incarnation);
+    this.#watchWork(incarnation);
     if (reply.kind === 'counted') return reply.counts;
     throw reply.kind === 'failed' ? reply.error : wrongAnswer();
   }
@@ -401,7 +404,7 @@ export class LlamaEngine implements Engine {
     } finally {
       signal.removeEventListener('abort', abort);
       pending.delete(id);
-      watchWork(incarnation);
+      this.#watchWork(incarnation);
     }
   }
 
@@ -515,7 +518,7 @@ export class LlamaEngine implements Engine {
       hung: false,
       byGrammar: false,
 
-      spent: false,
+      spent: 'no',
       readyAt: undefined,
       fatal: undefined,
     };
@@ -610,10 +613,8 @@ export class LlamaEngine implements Engine {
         }
         return;
       case 'spent':
-        // With a request on its way to it the worker goes on, and says it again.
-        if (incarnation.pending.size > 0) return;
-        incarnation.spent = true;
-        incarnation.worker.kill('SIGKILL');
+        incarnation.spent = 'said';
+        this.#watchWork(incarnation);
         return;
       case 'fatal':
         incarnation.fatal = new HearthError(message.code, message.message);
@@ -676,8 +677,21 @@ export class LlamaEngine implements Engine {
       ...(facts.confidence === undefined || info.driver !== 'ffi' ? {} : { confidence: facts.confidence }),
       ...(source.caution === undefined ? {} : { caution: source.caution }),
     };
-    watchWork(incarnation);
+    this.#watchWork(incarnation);
     this.#setState({ kind: 'ready' });
+  }
+
+  /** A ready worker is watched while it has work. One that is spent is ended when it has none. */
+  #watchWork(incarnation: Incarnation): void {
+    const { watch, pending, worker } = incarnation;
+    watch.setBusy(pending.size > 0);
+    if (incarnation.spent !== 'said' || pending.size > 0 || this.#current !== incarnation) return;
+    if (this.#stopping.signal.aborted) return;
+    incarnation.spent = 'ended';
+    // Nobody is sent to it any more.
+    const reason = 'a grammar of a request kept the engine busy after its end';
+    this.#setState({ kind: 'restarting', attempt: 1, delayMs: 0, reason });
+    worker.kill('SIGKILL');
   }
 
   #killHung(incarnation: Incarnation): void {
@@ -722,9 +736,7 @@ export class LlamaEngine implements Engine {
       this.#fail(new HearthError('model_load_failed', `${capitalised(death.text)}. ${advice}`));
       return;
     }
-    if (spent) {
-      const reason = 'a grammar of a request kept the engine busy after its end';
-      this.#setState({ kind: 'restarting', attempt: 1, delayMs: 0, reason });
+    if (spent === 'ended') {
       this.#loading = this.#load();
       return;
     }
@@ -786,7 +798,7 @@ export class LlamaEngine implements Engine {
     this.#lastId += 1;
     const replies = new ReplyQueue<Reply>();
     incarnation.pending.set(this.#lastId, replies);
-    watchWork(incarnation);
+    this.#watchWork(incarnation);
     return { id: this.#lastId, replies };
   }
 
@@ -895,11 +907,6 @@ const longestStepOf: Readonly<Record<StepGrammars, number>> = {
   wanted: longestGrammarStepMs,
   abandoned: longestAbandonedStepMs,
 };
-
-/** A ready worker is watched while it has work. */
-function watchWork({ watch, pending }: Incarnation): void {
-  watch.setBusy(pending.size > 0);
-}
 
 function capitalised(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);

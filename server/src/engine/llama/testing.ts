@@ -58,11 +58,11 @@ export async function bundleTestWorker({
 /** In the drivers; what makes grammars of schemas keeps its bounds. */
 const noGrammarGuard: Plugin = {
   name: 'no-grammar-guard',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /grammar-guard\.js$/ }, ({ importer }) =>
+  setup(bundle) {
+    bundle.onResolve({ filter: /grammar-guard\.js$/ }, ({ importer }) =>
       importer.endsWith('-driver.ts') ? { path: 'none', namespace: 'no-grammar-guard' } : undefined,
     );
-    onLoad({ filter: /.*/, namespace: 'no-grammar-guard' }, () => ({
+    bundle.onLoad({ filter: /.*/, namespace: 'no-grammar-guard' }, () => ({
       contents: 'export const refuseGrammar = () => undefined;',
     }));
   },

@@ -3,7 +3,7 @@ import { LoadError } from '../load.js';
 import { FfiContext } from './ffi-context.js';
 import { FfiDrafter } from './ffi-drafter.js';
 import type { FfiDrafterOptions } from './ffi-drafter.js';
-import { FfiModel } from './ffi-model.js';
+import type { FfiModel } from './ffi-model.js';
 import { loadModelFile } from './load-model.js';
 import { testContext } from './self-test.js';
 import { FfiUnavailable } from './unavailable.js';
