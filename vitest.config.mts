@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Workspace packages resolve to their TypeScript sources; nothing has to be built for a unit test. */
 const conditions = ['hearth-source', 'node', 'import', 'module', 'default'];
@@ -7,6 +8,17 @@ const setupFiles = ['./test/support/seed.ts', './test/support/patience.ts'];
 const patient = { poll: { timeout: 20_000 } };
 /** A second try for an unlucky moment of a busy machine; `npm test` names the tests that needed one. */
 const retry = 1;
+/** Files that take long for their size: vitest begins with the largest, and would leave these to one worker at the end. */
+const longFiles = /llama-engine-addon\.test\.ts$/;
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return sorted.sort((one, other) => rankOf(one) - rankOf(other));
+  }
+}
+function rankOf({ moduleId }: TestSpecification): number {
+  return longFiles.test(moduleId) ? 0 : 1;
+}
 const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },
@@ -17,6 +29,7 @@ export default defineConfig({
     // Two workers leave a two-core machine usable, and the processes under test need their share.
     maxWorkers: 2,
     passWithNoTests: false,
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         ...shared,

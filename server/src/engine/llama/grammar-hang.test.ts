@@ -41,7 +41,7 @@ async function start(grammars: string): Promise<void> {
     source: { id: 'tiny', displayName: 'tiny', path: file, sizeBytes: (await stat(file)).size },
     sequences: 1,
     workerPath,
-    hangTimeoutMs: 500,
+    hangTimeoutMs: 1500,
     restart: { budget: 2, firstDelayMs: 1 },
     stopTimes: { politeMs: 1, termMs: 1000 },
   });

@@ -33,6 +33,7 @@ const testDriver = process.env['HEARTH_TEST_DRIVER'] === 'addon' ? 'addon' : 'ff
 let worker: TestWorker;
 let folder: string;
 const engines: LlamaEngine[] = [];
+let shared: LlamaEngine | undefined;
 const never = new AbortController().signal;
 
 beforeAll(async () => {
@@ -45,18 +46,24 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
+  await shared?.stop();
   await worker.dispose();
   await rm(folder, { recursive: true, force: true });
 });
 
-function makeEngine(source: ModelSource, options: Partial<LlamaEngineOptions> = {}): LlamaEngine {
-  const engine = new LlamaEngine({
+function newEngine(source: ModelSource, options: Partial<LlamaEngineOptions> = {}): LlamaEngine {
+  return new LlamaEngine({
     source,
     sequences: 2,
     workerPath: worker.path,
     driver: testDriver,
     ...options,
   });
+}
+
+/** An engine that ends with its test. */
+function makeEngine(source: ModelSource, options: Partial<LlamaEngineOptions> = {}): LlamaEngine {
+  const engine = newEngine(source, options);
   engines.push(engine);
   return engine;
 }
@@ -73,6 +80,14 @@ async function startEngine(
 
 async function expectReady(engine: LlamaEngine): Promise<void> {
   expect(await reaches(engine, 'ready', 'failed')).toEqual({ kind: 'ready' });
+}
+
+/** The pilot for all tests that leave it as it was: a worker takes a second to start, and on the fallback two. */
+async function sharedPilot(): Promise<LlamaEngine> {
+  shared ??= newEngine(await pilot());
+  shared.start();
+  await expectReady(shared);
+  return shared;
 }
 
 let models = 0;
@@ -127,7 +142,7 @@ describe('sampling with the pilot', () => {
   });
 
   test('a seed reproduces, another seed differs, and no seed differs each time', async () => {
-    const engine = await startEngine(await pilot());
+    const engine = await sharedPilot();
     const run = (seed: number | undefined): Promise<string> =>
       collect(engine.generate(rawRequest(prompt, { temperature: 1.2, seed, maxTokens: 40 }), never)).then(
         ({ text }) => text,
@@ -141,7 +156,7 @@ describe('sampling with the pilot', () => {
   });
 
   test('max_tokens ends with length after exactly so many tokens', async () => {
-    const engine = await startEngine(await pilot());
+    const engine = await sharedPilot();
     for (const maxTokens of [1, 5]) {
       const { stopReason, usage } = await collect(engine.generate(rawRequest(prompt, { maxTokens }), never));
       expect({ stopReason, tokens: usage.completion_tokens }).toEqual({
@@ -152,7 +167,7 @@ describe('sampling with the pilot', () => {
   });
 
   test('a stop text across token borders ends the text before it', async () => {
-    const engine = await startEngine(await pilot());
+    const engine = await sharedPilot();
     const whole = await collect(engine.generate(rawRequest(prompt, { maxTokens: 40 }), never));
     const [first = '', second = '', third = '', fourth = ''] = whole.chunks;
     // From the middle of the second piece to the middle of the fourth.
@@ -166,7 +181,7 @@ describe('sampling with the pilot', () => {
   });
 
   test('top_k 1 is greedy at any temperature: the cut reaches the sampler', async () => {
-    const engine = await startEngine(await pilot());
+    const engine = await sharedPilot();
     const greedyText = await collect(engine.generate(rawRequest(prompt), never));
     const narrow = await collect(engine.generate(rawRequest(prompt, { temperature: 5, topK: 1 }), never));
     const minimum = await collect(engine.generate(rawRequest(prompt, { temperature: 5, minP: 1 }), never));
@@ -177,7 +192,7 @@ describe('sampling with the pilot', () => {
   });
 
   test('a grammar constrains; a bad one is refused and the next request is served', async () => {
-    const engine = await startEngine(await pilot());
+    const engine = await sharedPilot();
     const grammar = 'root ::= "yes" | "no"';
     const { text, stopReason } = await collect(
       engine.generate(grammarRequest(prompt, grammar, { temperature: 1 }), never),
@@ -204,7 +219,7 @@ describe('sampling with the pilot', () => {
 });
 
 test('a grammar that no token can meet fails its own request only, and its sequence serves again', async () => {
-  const engine = await startEngine(await pilot());
+  const engine = await sharedPilot();
   const pid = engine.workerPid;
   const other = collect(engine.generate(rawRequest(prompt, { maxTokens: 200 }), never));
   for (const grammar of ['root ::= "\\x00"', 'root ::= "a" "\\x00"', 'root ::= "\\x00"']) {
@@ -219,7 +234,7 @@ test('a grammar that no token can meet fails its own request only, and its seque
 });
 
 test('a grammar that would never come back is refused with figures, and the engine goes on', async () => {
-  const engine = await startEngine(await pilot());
+  const engine = await sharedPilot();
   const pid = engine.workerPid;
   const other = collect(engine.generate(rawRequest(prompt, { maxTokens: 100 }), never));
   for (const grammar of [
@@ -235,7 +250,7 @@ test('a grammar that would never come back is refused with figures, and the engi
 });
 
 test('a grammar whose ways multiply with each character is refused at once, and the engine goes on', async () => {
-  const engine = await startEngine(await pilot());
+  const engine = await sharedPilot();
   const pid = engine.workerPid;
   for (const times of [2, 4, 8]) {
     const grammar = `root ::= (${Array(times).fill('[a-z ]').join(' | ')})* "\\x01"`;
@@ -246,12 +261,13 @@ test('a grammar whose ways multiply with each character is refused at once, and 
   expect(engine.workerPid).toBe(pid);
 });
 
-test('counting megabytes without a border loses nothing, and ordinary texts are counted exactly', async () => {
-  const engine = await startEngine(await pilot());
+test('counting long texts without a border loses nothing, and ordinary texts are counted exactly', async () => {
+  const engine = await sharedPilot();
   const pid = engine.workerPid;
   const other = collect(engine.generate(rawRequest(prompt, { maxTokens: 200 }), never));
-  const mebibyte = 1024 * 1024;
-  const counts = await engine.countTokens([' ', '\n', 'é'].map((unit) => unit.repeat(mebibyte)));
+  // Many times what is handed to llama.cpp in one piece.
+  const length = 256 * 1024;
+  const counts = await engine.countTokens([' ', '\n', 'é'].map((unit) => unit.repeat(length)));
   expect(counts.every((count) => count > 1000)).toBe(true);
   const line = 'const total = add(first, second); // a sum\n';
   const [one = 0, many = 0] = await engine.countTokens([line.repeat(100), line.repeat(1000)]);
