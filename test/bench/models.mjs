@@ -18,7 +18,7 @@ import { Place } from './processes.mjs';
 const hearth = fileURLToPath(new URL('../../server/bin/hearth.mjs', import.meta.url));
 
 /**
- * Models of 15 to 300 MB such that weights, keys and values, work, and vocabulary each weigh most once.
+ * Models of 30 to 250 MB such that weights, keys and values, work, and vocabulary each weigh most once.
  *
  * @type {readonly { readonly what: string, readonly model: string, readonly shape: object, readonly context: number,
  *   readonly sequences?: number, readonly type?: string }[]}
@@ -30,16 +30,16 @@ const combinations = [
     shape: shapeOf(512, 8, 4, 1536, 8000),
     context,
   })),
-  ...[512, 4096].map((context) => ({
+  ...[512, 2048].map((context) => ({
     what: 'grouped heads 2:1',
     model: 'middle',
     shape: shapeOf(768, 12, 6, 2304, 24_000),
     context,
   })),
-  { what: '4 sequences', model: 'middle', shape: {}, context: 2048, sequences: 4 },
-  { what: 'context in q8_0', model: 'middle', shape: {}, context: 4096, type: 'q8_0' },
-  { what: 'each head its own', model: 'large', shape: shapeOf(1280, 16, 20, 4096, 32_000), context: 2048 },
-  { what: 'grouped heads 8:1', model: 'grouped', shape: shapeOf(1024, 12, 2, 3072, 16_000), context: 8192 },
+  { what: '4 sequences', model: 'middle', shape: {}, context: 1024, sequences: 4 },
+  { what: 'context in q8_0', model: 'narrow', shape: {}, context: 8192, type: 'q8_0' },
+  { what: 'each head its own', model: 'large', shape: shapeOf(1280, 8, 20, 4096, 16_000), context: 1024 },
+  { what: 'grouped heads 8:1', model: 'grouped', shape: shapeOf(1024, 4, 2, 3072, 16_000), context: 4096 },
   {
     what: 'large vocabulary, tied',
     model: 'words',
@@ -47,7 +47,7 @@ const combinations = [
     context: 2048,
   },
   {
-    what: 'vectors',
+    what: 'gives vectors',
     model: 'vectors',
     shape: { ...shapeOf(512, 8, 8, 1536, 16_000), pooling: 1 },
     context: 2048,

@@ -53,8 +53,7 @@ export function estimateMemory(facts: GgufFacts, asked: RunShape): MemoryEstimat
   const compute =
     facts.purpose === 'generate'
       ? computeOf(facts.shape, facts.vocabularySize, run, microBatch)
-      : // Each token of a text has an outcome, and the whole text is one batch.
-        computeOf(facts.shape, 0, run, run.contextSize) + run.contextSize * facts.shape.width * floatBytes;
+      : embedderCompute(facts, facts.shape, run);
   return { weights, keyValue, compute, worker, total: weights + keyValue + compute + worker };
 }
 
@@ -91,6 +90,21 @@ const windowPeriods: Readonly<Record<string, number>> = {
   'gpt-oss': 2,
   llama4: 4,
 };
+
+/**
+ * A text is one batch, and each of its tokens has an outcome: llama.cpp computes what would follow each of them, and has
+ * room for all of that once more. Encoders have nothing that could follow.
+ */
+function embedderCompute(
+  { architecture, vocabularySize }: GgufFacts,
+  shape: ModelShape,
+  run: RunShape,
+): number {
+  const logits = run.contextSize * vocabularySize * floatBytes;
+  const work = computeOf(shape, 0, run, run.contextSize);
+  const computed = /bert/u.test(architecture ?? '') ? 0 : logits;
+  return Math.max(work, computed) + logits + run.contextSize * shape.width * floatBytes;
+}
 
 function computeOf(
   shape: ModelShape,
