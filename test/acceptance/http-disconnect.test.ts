@@ -57,6 +57,7 @@ describe('a client that goes away', () => {
     await admission(gateway.daemon, { permitsInUse: 2, queued: 0 });
     socket.destroy();
     await admission(gateway.daemon, { permitsInUse: 0, queued: 0 });
+    await gateway.daemon.log.waitFor({ msg: 'request_cancelled' }, { count: 2 });
     expect(gateway.daemon.log.matching({ msg: 'request_cancelled' })).toHaveLength(2);
   });
 

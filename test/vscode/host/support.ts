@@ -41,6 +41,8 @@ export async function openEditor(
 ): Promise<vscode.TextEditor> {
   const document = await vscode.workspace.openTextDocument({ language: options.language, content });
   const editor = await vscode.window.showTextDocument(document, { preview: false });
+  // VS Code gives the names of closed documents again, and for a moment also what stood in them.
+  await eventually('the document holds its text', () => document.getText() === content);
   const cursor = options.cursor ?? document.positionAt(content.length);
   editor.selection = new vscode.Selection(cursor, cursor);
   return editor;
