@@ -15,7 +15,8 @@ import { Client, inPlace, isEnd, processorMs, residentMiB, within } from './proc
  *   npm run bench -- gateway [--rounds N] [--peer] [--json FILE]
  *
  * Arms: `direct` to the service, `hearth http` by the gateway and `hearth ndjson` by the socket, each to a daemon that has
- * the same service as its backend, and with `--peer` a gateway for Node from npm, which is fetched for it. Arms take turns
+ * the same service as its backend, `bare proxy` by a Node process that only passes bytes on, which is the least that any
+ * gateway in Node adds here, and with `--peer` a gateway for Node from npm, which is fetched for it. Arms take turns
  * within each round, over connections that stay open. The peer takes part in what is not streamed: its streams fail on
  * Node 20 (`TypeError: immutable`, from changing the headers of a fetched response). Every arm is printed, those that win and those that lose.
  */
@@ -54,7 +55,7 @@ export async function gateway(args) {
 /** The part of it that says what the daemon adds by its own protocol, for `bench -- core` (row 176). @param {number} rounds */
 export async function overhead(rounds) {
   return withArms(false, async (arms) => {
-    const two = arms.filter(({ name }) => name !== 'hearth http');
+    const two = arms.filter(({ name }) => name === 'direct' || name === 'hearth ndjson');
     return [...(await latency(two, rounds)), ...(await flood(two, rounds))];
   });
 }
@@ -210,12 +211,9 @@ function said(line) {
 
 /** @template T @param {boolean} withPeer @param {(arms: Arm[]) => Promise<T>} body @returns {Promise<T>} */
 async function withArms(withPeer, body) {
-  const service = spawn(process.execPath, [fileURLToPath(new URL('mock-upstream.mjs', import.meta.url))], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const { child: service, port } = await startBeside('mock-upstream.mjs');
+  const bare = await startBeside('bare-proxy.mjs', `http://127.0.0.1:${port}`);
   try {
-    const [said] = await once(service.stdout, 'data');
-    const port = Number(String(said));
     return await inPlace(async (place) => {
       const config = path.join(place.root, 'hearth.json');
       const common = { kind: 'openai-compat', base_url: `http://127.0.0.1:${port}` };
@@ -238,6 +236,7 @@ async function withArms(withPeer, body) {
         httpArm('direct', service.pid ?? 0, port, {}),
         httpArm('hearth http', pid, Number(url.port), { Authorization: `Bearer ${token}` }),
         await socketArm('hearth ndjson', pid, place.inference),
+        httpArm('bare proxy', bare.child.pid ?? 0, bare.port, {}),
       ];
       const other = withPeer ? await startPeer(port) : undefined;
       if (other !== undefined) arms.push(other.arm);
@@ -249,8 +248,17 @@ async function withArms(withPeer, body) {
       }
     });
   } finally {
+    bare.child.stdin.end();
     service.stdin.end();
   }
+}
+
+/** Runs a script of this folder that says its port and ends with its input. @param {string} script @param {string[]} args */
+async function startBeside(script, ...args) {
+  const file = fileURLToPath(new URL(script, import.meta.url));
+  const child = spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [said] = await once(child.stdout, 'data');
+  return { child, port: Number(String(said)) };
 }
 
 /** @param {string} name @param {number} pid @param {number} port @param {Record<string, string>} headers @param {boolean} [streams] @returns {Arm} */

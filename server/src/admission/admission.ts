@@ -144,10 +144,11 @@ export class Admission {
       const onAbort = (): void => {
         this.#leave(ticket.id);
       };
-      signal.addEventListener('abort', onAbort, { once: true });
       this.#waiters.set(ticket.id, { ticket, signal, onAbort, grant, refuse, lastQueued: '' });
       const now = this.#clock.now();
       this.#carryOut(arrive(this.#schedule, this.#policy, this.#toJob(ticket, now), now));
+      // Most are answered by now, and need not listen.
+      if (this.#waiters.has(ticket.id)) signal.addEventListener('abort', onAbort, { once: true });
     });
   }
 

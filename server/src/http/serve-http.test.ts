@@ -118,6 +118,21 @@ describe('framing that two readers could take differently', () => {
     expect(reached).toHaveLength(1);
   });
 
+  test('S10: what follows a request that ends its connection reaches no handler', async () => {
+    const { port, reached, refused } = await serve();
+    const wrong = 'GET /wrong HTTP/1.1\r\nHost: evil.example\r\n\r\n';
+    const answer = await send(port, `${wrong}GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 403 /);
+    expect(answer.match(/HTTP\/1\.1 \d/g)).toHaveLength(1);
+    expect([reached, refused]).toEqual([[], [403]]);
+  });
+
+  test('row 108: a client that goes on sending reads why its body was refused', async () => {
+    const { port } = await serve();
+    const sent = `${head(`${typed}Content-Length: 104857600\r\n`)}${'a'.repeat(2 << 20)}`;
+    expect(await send(port, sent)).toMatch(/^HTTP\/1\.1 413 [^]*at most/);
+  });
+
   test('a body that is refused is not read to its end', async () => {
     const { port } = await serve({}, 'right');
     // Without the end of the connection the rest of the body would be waited for.

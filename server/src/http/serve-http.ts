@@ -83,8 +83,8 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
   const open = new OpenExchanges(limits.pipelined);
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request;
-    // What came with the request that was one too many is still read, and answered by nobody.
-    if (socket.destroyed) return;
+    // What came behind a request that ended its connection is still read, and answered by nobody.
+    if (socket.destroyed || closing.has(socket)) return;
     if (open.add(socket, response)) void handle(options, limits, request, response);
     else {
       options.onRefused?.(429);
@@ -180,14 +180,25 @@ function sendError(
     ...jsonHead(body),
     ...(closes ? { Connection: 'close' } : {}),
   });
+  if (closes) endAfter(response);
   response.end(body);
-  if (!closes) return;
-  // What the client still sends is thrown away for a moment, so that it can read the answer before the end.
-  response.once('finish', () => {
-    const { socket } = response.req;
-    response.req.resume();
+}
+
+/** Connections that end with an answer which was given already. */
+const closing = new WeakSet<Socket>();
+
+/**
+ * Ends the connection with this answer. What the client still sends is thrown away for a moment: if the connection were
+ * closed with bytes unread, as Node would, the kernel would take the answer back from whoever has not read it yet.
+ */
+function endAfter({ req: request }: ServerResponse): void {
+  const { socket } = request;
+  closing.add(socket);
+  socket.destroySoon = () => {
+    socket.end();
+    request.resume();
     setTimeout(() => socket.destroy(), 500).unref();
-  });
+  };
 }
 
 /** Answers with JSON. */

@@ -32,9 +32,9 @@ export function readFields<Schema extends z.ZodType>(schema: Schema, body: JsonO
  * @throws HearthError `invalid_request`
  */
 export function toGenerateRequest(fields: Readonly<Record<string, unknown>>): GenerateRequest {
-  return parseGenerateRequest(
-    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
-  );
+  const present: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) present[name] = value;
+  return parseGenerateRequest(present);
 }
 
 /** The name of a model as a client gave it; undefined: the default one, which `default` names too. */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { answerId } from '../answer-id.js';
 import { toApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { type Piece, runGeneration } from '../generations.js';
@@ -70,5 +70,5 @@ export async function countTokens(exchange: Exchange): Promise<void> {
 }
 
 function newId(): string {
-  return `msg_${randomBytes(12).toString('hex')}`;
+  return answerId('msg_');
 }

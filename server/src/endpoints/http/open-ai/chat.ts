@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { GenerateRequest, TokenLogprob, ToolCall } from '@hearth/protocol';
+import { answerId } from '../answer-id.js';
 import type { HttpError } from '../../../http/http-error.js';
 import { toApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
@@ -17,7 +17,7 @@ import { finishReason, usageOf } from './usage.js';
 /** `POST /v1/chat/completions` (row 169). */
 export async function chatCompletions(exchange: Exchange): Promise<void> {
   const body = readFields(chatSchema, await readJson(exchange));
-  const id = `chatcmpl-${randomBytes(12).toString('hex')}`;
+  const id = answerId('chatcmpl-');
   const model = servedModel(exchange.daemon, body.model);
   const head = { id, created: Math.floor(Date.now() / 1000), model: model.id };
   const requests = variants(chatRequest(body, id, model.maxTokens), body.n ?? 1);

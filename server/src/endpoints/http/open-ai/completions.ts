@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import type { GenerateRequest } from '@hearth/protocol';
 import { z } from 'zod';
+import { answerId } from '../answer-id.js';
 import { invalidRequest, toApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { type Done, type Piece, runAll, runGeneration, variants, wholeGeneration } from '../generations.js';
@@ -34,7 +34,7 @@ type CompletionBody = z.output<typeof completionSchema>;
 /** `POST /v1/completions`: raw text, or with `suffix` what stands between the two. */
 export async function textCompletions(exchange: Exchange): Promise<void> {
   const body = readFields(completionSchema, await readJson(exchange));
-  const id = `cmpl-${randomBytes(12).toString('hex')}`;
+  const id = answerId('cmpl-');
   const model = servedModel(exchange.daemon, body.model);
   const requests = requestsOf(body, id, model.maxTokens);
   const head = { id, object: 'text_completion', created: Math.floor(Date.now() / 1000), model: model.id };

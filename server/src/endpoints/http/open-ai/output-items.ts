@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { ToolCall } from '@hearth/protocol';
+import { answerId } from '../answer-id.js';
 import type { Piece } from '../generations.js';
 
 /** An event of a streamed response, before it has a number. */
@@ -118,5 +118,5 @@ function placeOf({ id, index }: OpenItem) {
 }
 
 function newId(prefix: string): string {
-  return `${prefix}_${randomBytes(12).toString('hex')}`;
+  return answerId(`${prefix}_`);
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { answerId } from '../answer-id.js';
 import { toApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { type Done, type Piece, runGeneration } from '../generations.js';
@@ -13,7 +13,7 @@ import { type ResponseBody, responseRequest, responseSchema } from './responses-
 /** `POST /v1/responses`: one answer, from what the request itself says; nothing is stored. */
 export async function responses(exchange: Exchange): Promise<void> {
   const body = readFields(responseSchema, await readJson(exchange));
-  const id = `resp_${randomBytes(12).toString('hex')}`;
+  const id = answerId('resp_');
   const model = servedModel(exchange.daemon, body.model);
   const request = responseRequest(body, id, model.maxTokens);
   const head = { id, body, model: model.id, createdAt: Math.floor(Date.now() / 1000) };

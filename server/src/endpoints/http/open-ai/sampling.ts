@@ -11,8 +11,10 @@ const same = Object.keys(samplingFields).filter(
 /** What samples, in the protocol's words. */
 export function samplingOf(body: SamplingBody): Readonly<Record<string, unknown>> {
   const { seed, stop, logit_bias: bias } = body;
+  const fields: Record<string, unknown> = {};
+  for (const name of same) if (body[name] !== undefined) fields[name] = body[name];
   return {
-    ...Object.fromEntries(same.map((name) => [name, body[name]])),
+    ...fields,
     // OpenAI's seeds may be negative, ours are unsigned: the same bits.
     seed: seed === undefined ? undefined : seed >>> 0,
     stop: typeof stop === 'string' ? [stop] : stop,
