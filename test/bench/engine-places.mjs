@@ -96,12 +96,12 @@ export function waitingRows(file) {
     await place.serveModel(file, flagsFor(1));
     const queued = [];
     const loading = [];
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < 5; round += 1) {
       const client = await Client.open(place.inference);
       const running = client.next(({ type }) => type === 'token');
       client.send(greedy('running', `${round} hello`, 400));
       await running;
-      const waits = client.next(({ type, id }) => id === 'waits' && type === 'queued');
+      const waits = client.next(({ type, id }) => id === 'waits' && type === 'accepted');
       client.send({ ...greedy('waits', 'hello', 4), events: true });
       await waits;
       queued.push(await cancel(client, 'waits'));
