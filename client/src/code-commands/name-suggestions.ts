@@ -12,7 +12,8 @@ export const namesSystem =
 export const namesSchema: Readonly<Record<string, unknown>> = {
   type: 'array',
   items: { type: 'string', pattern: `^[A-Za-z_][A-Za-z0-9_]{0,${longestName - 1}}$` },
-  minItems: 1,
+  // A small model would stop at the name that it sees.
+  minItems: 3,
   maxItems: mostNames,
 };
 

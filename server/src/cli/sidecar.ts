@@ -15,8 +15,8 @@ import type { DaemonFlags } from './program.js';
 
 /** How long a sidecar tries to become holder or relay: longer than another's drain takes by default. */
 const raceMs = 20_000;
-/** How long it waits between two tries where nothing tells it to try earlier, in milliseconds. */
-const retryMs = 100;
+/** How long it waits between two tries where no change of the socket tells it to try earlier, in milliseconds. */
+const retryMs = 300;
 /** The same while a holder is ending: a lock that is released makes no event. */
 const handoverMs = 10;
 /** When a relay looks at its own configuration: its editor has had its first answers by then. */

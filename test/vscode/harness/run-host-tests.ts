@@ -24,7 +24,7 @@ export interface HostRun {
  * @param options timeoutMs: from the page's opening to the exit; no exit by then is a failure
  * @throws Error where VS Code gave no exit or no results
  */
-export async function runHostTests({ timeoutMs = 300_000 } = {}): Promise<HostRun> {
+export async function runHostTests({ timeoutMs = 600_000 } = {}): Promise<HostRun> {
   const tests = await buildHostTests();
   const editor = await startTestEditor({
     automation: true,

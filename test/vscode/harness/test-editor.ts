@@ -37,6 +37,9 @@ export interface TestEditor {
   readonly stop: () => Promise<void>;
 }
 
+/** Nothing slides about while a test presses it. */
+const stillSettings = { 'workbench.reduceMotion': 'on' };
+
 /** An editor with a home, a workspace and a sidecar of its own. */
 export async function startTestEditor(options: TestEditorOptions = {}): Promise<TestEditor> {
   const { files = {}, settings = {}, env = {}, automation = false, bundledChat = false } = options;
@@ -62,7 +65,7 @@ export async function startTestEditor(options: TestEditorOptions = {}): Promise<
       workspace,
       install: !automation,
       automation: automation || bundledChat,
-      settings,
+      settings: { ...stillSettings, ...settings },
       env: { HEARTH_RUNTIME_DIR: runtimeDirectory, HEARTH_LOG_DIR: logDirectory, ...env },
     });
     const stop = async (): Promise<void> => {

@@ -4,6 +4,8 @@ import { startTestEditor, type TestEditor, type TestEditorOptions } from './test
 
 /** How long to wait for something on the page, in milliseconds: generous, because test machines are slow. */
 const patience = 60_000;
+/** After which a press that showed nothing is repeated, in milliseconds. */
+const aMoment = 3000;
 
 /** A VS Code with Hearth installed, open in a browser, as a person meets it. */
 export interface Workbench {
@@ -21,6 +23,8 @@ export interface Workbench {
   readonly statusBarItem: (text: string | RegExp) => Locator;
   /** A notification whose text matches. */
   readonly toast: (text: string | RegExp) => Locator;
+  /** Presses a button of a notification, until it has gone. No more than two others may be there: VS Code shows three. */
+  readonly pressInToast: (text: string | RegExp, button: string) => Promise<void>;
   /** Opens a view container by its name in the activity bar. */
   readonly openContainer: (name: string) => Promise<void>;
   /** A row of any tree or list whose text matches. */
@@ -47,6 +51,8 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
     await editor.stop();
   };
   page.setDefaultTimeout(patience);
+  const toast = (text: string | RegExp): Locator =>
+    page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text }).first();
   const input = page.locator('.quick-input-widget .quick-input-box input').first();
   const shown = async (): Promise<void> => {
     await page.locator('.monaco-workbench').waitFor();
@@ -91,8 +97,17 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
         ' ',
       ),
     statusBarItem: (text) => page.locator('.statusbar-item').filter({ hasText: text }).first(),
-    toast: (text) =>
-      page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text }).first(),
+    toast,
+    async pressInToast(text, button) {
+      const one = toast(text);
+      await one.waitFor();
+      // Not with the mouse, under which others that come and go move it.
+      while (await one.isVisible()) {
+        const pressed = one.getByRole('button', { name: button, exact: true });
+        await pressed.dispatchEvent('click', undefined, { timeout: aMoment }).catch(() => undefined);
+        await one.waitFor({ state: 'hidden', timeout: aMoment }).catch(() => undefined);
+      }
+    },
     openContainer: async (name) => {
       await page.locator(`.activitybar [aria-label^="${name}"]`).first().click();
     },

@@ -143,12 +143,11 @@ describe('the commands about code', () => {
     );
     try {
       const editor = await openEditor(code, { language, cursor: new vscode.Position(0, 13) });
-      const asked = vscode.commands.executeCommand('hearth.suggestNames');
-      await eventually('a name was picked', async () => {
+      const picked = eventually('a name was picked', async () => {
         await vscode.commands.executeCommand('workbench.action.acceptSelectedQuickOpenItem');
         return !/\ba\b/.test(editor.document.getText());
       });
-      await asked;
+      await Promise.all([vscode.commands.executeCommand('hearth.suggestNames'), picked]);
       const name = /add\((\w+), b\)/.exec(editor.document.getText())?.[1] ?? '';
       assert.match(name, /^[A-Za-z_]\w*$/);
       assert.ok(editor.document.getText().includes(`return ${name} + b`));

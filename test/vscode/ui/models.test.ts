@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { connect, connectChannels } from '@hearth/protocol/node';
-import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ModelServer, writeSyntheticModel } from '../../support/model-store.js';
 import { makeHollowParts } from '../../support/tiny-gguf.js';
@@ -40,6 +39,14 @@ afterAll(async () => {
   await server.close();
 });
 
+async function isReady(model: string): Promise<void> {
+  const backends = async (): Promise<readonly string[]> => {
+    const health = await askHealth(workbench.editor.runtimeDirectory);
+    return health.backends.map(({ name, state }) => `${name} ${state.kind}`);
+  };
+  await expect.poll(backends, { timeout: 60_000 }).toContain(`${model} ready`);
+}
+
 describe('Add Model…', () => {
   it('finds one in the catalogue, says whether it fits, fetches it, is cancelled, goes on, and switches', async () => {
     const { page } = workbench;
@@ -68,32 +75,18 @@ describe('Add Model…', () => {
     await workbench.shot('add-model');
     await row.click();
 
-    const fetching = page
-      .locator('.notifications-toasts .notification-list-item')
-      .filter({ hasText: 'Fetching' });
-    await fetching.filter({ hasText: 'MB of' }).waitFor();
+    await workbench.toast(/Fetching.*MB of/su).waitFor();
     await workbench.shot('add-model-fetching');
-    await fetching.getByRole('button', { name: 'Cancel' }).click();
-    const stopped = page
-      .locator('.notifications-toasts .notification-list-item')
-      .filter({ hasText: 'Stopped fetching' });
-    await stopped.waitFor();
+    await workbench.pressInToast(/Fetching/u, 'Cancel');
+    await workbench.toast('Stopped fetching').waitFor();
     stalls = false;
     const before = server.requests.length;
-    await stopped.getByRole('button', { name: 'Go On' }).click();
-
-    const there = page
-      .locator('.notifications-toasts .notification-list-item')
-      .filter({ hasText: 'is there' });
-    await there.waitFor();
+    await workbench.pressInToast('Stopped fetching', 'Go On');
+    await workbench.toast('is there').waitFor();
     // What had come was not fetched again.
     expect(server.requests.slice(before).some(({ range }) => /^bytes=300000-/u.test(range ?? ''))).toBe(true);
-    await there.getByRole('button', { name: 'Switch to It' }).click();
-    const backends = async (): Promise<readonly string[]> => {
-      const health = await askHealth(workbench.editor.runtimeDirectory);
-      return health.backends.map(({ name, state }) => `${name} ${state.kind}`);
-    };
-    await expect.poll(backends, { timeout: 60_000 }).toContain('qwen2.5-coder-0.5b ready');
+    await workbench.pressInToast('is there', 'Switch to It');
+    await isReady('qwen2.5-coder-0.5b');
     await workbench.shot('add-model-switched');
   });
 });
@@ -154,28 +147,25 @@ describe('Switch Model…', () => {
     expect(await first.innerText()).toContain('loaded');
     await workbench.shot('switch-model');
     await rows.filter({ hasText: 'Hearth Pilot' }).first().click();
-    await page
-      .locator('.notifications-toasts .notification-list-item')
-      .filter({ hasText: 'Hearth now uses hearth-pilot-v0' })
-      .waitFor();
+    await workbench.toast('Hearth now uses hearth-pilot-v0').waitFor();
+    await workbench.toast('Loading hearth-pilot-v0').waitFor({ state: 'hidden' });
   });
 });
 
 describe('another program', () => {
   const socket = (): string => path.join(workbench.editor.runtimeDirectory, 'hearth.sock');
-  const toast = (text: string): Locator =>
-    workbench.page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text });
 
   it('names a model that is not there: the person is asked, says yes, and it is fetched', async () => {
+    await runCommand(workbench.page, 'Notifications: Clear All Notifications');
     const client = await connect({ path: socket() });
     try {
       const request = { prompt: 'x', model: 'qwen2.5-coder-1.5b', events: true } as const;
       await expect(client.complete(request)).rejects.toMatchObject({ code: 'model_not_found' });
-      const question = toast('asked Hearth for the model qwen2.5-coder-1.5b');
-      await question.waitFor();
+      const question = 'asked Hearth for the model qwen2.5-coder-1.5b';
+      await workbench.toast(question).waitFor();
       await workbench.shot('confirm-download');
-      await question.getByRole('button', { name: 'Fetch' }).click();
-      await toast('qwen2.5-coder-1.5b is there').waitFor();
+      await workbench.pressInToast(question, 'Fetch');
+      await workbench.toast('qwen2.5-coder-1.5b is there').waitFor();
     } finally {
       client.close();
     }
@@ -187,10 +177,10 @@ describe('another program', () => {
     try {
       const question = { tool: 'deploy', summary: 'to the test machine' };
       await send({ type: 'ask', kind: 'approve_tool_call', question, timeout_ms: 60_000 });
-      const asked = toast('asks to run “deploy”: to the test machine');
-      await asked.waitFor();
+      const asked = 'asks to run “deploy”: to the test machine';
+      await workbench.toast(asked).waitFor();
       await workbench.shot('approve');
-      await asked.getByRole('button', { name: 'Deny' }).click();
+      await workbench.pressInToast(asked, 'Deny');
       expect((await frames.next()).value).toMatchObject({ type: 'answer', body: { approved: false } });
     } finally {
       end.abort();
