@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FrameLocator, Locator, Page } from 'playwright-core';
 import { openBrowser, takeScreenshot } from './browser.js';
 import { startTestEditor, type TestEditor, type TestEditorOptions } from './test-editor.js';
@@ -6,6 +7,8 @@ import { startTestEditor, type TestEditor, type TestEditorOptions } from './test
 const patience = 60_000;
 /** After which a press that showed nothing is repeated, in milliseconds. */
 const aMoment = 3000;
+/** Longer than the time in which VS Code counts notifications, in milliseconds. */
+const spamMs = 1000;
 
 /** A VS Code with Hearth installed, open in a browser, as a person meets it. */
 export interface Workbench {
@@ -23,8 +26,13 @@ export interface Workbench {
   readonly statusBarItem: (text: string | RegExp) => Locator;
   /** A notification whose text matches. */
   readonly toast: (text: string | RegExp) => Locator;
-  /** Presses a button of a notification, until it has gone. No more than two others may be there: VS Code shows three. */
+  /** Presses a button of a notification, until it has gone. */
   readonly pressInToast: (text: string | RegExp, button: string) => Promise<void>;
+  /**
+   * Waits until VS Code shows new notifications again: of more than three in 800 ms it shows three (`SPAM_PROTECTION` in
+   * its notificationsToasts.ts), and the others only in its list.
+   */
+  readonly toastsMayCome: () => Promise<void>;
   /** Opens a view container by its name in the activity bar. */
   readonly openContainer: (name: string) => Promise<void>;
   /** A row of any tree or list whose text matches. */
@@ -54,6 +62,13 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
   const toast = (text: string | RegExp): Locator =>
     page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text }).first();
   const input = page.locator('.quick-input-widget .quick-input-box input').first();
+  const palette = async (command: string): Promise<void> => {
+    await page.keyboard.press('F1');
+    await input.waitFor({ state: 'visible' });
+    await input.fill(`>${command}`);
+    await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: command }).first().waitFor();
+    await page.keyboard.press('Enter');
+  };
   const shown = async (): Promise<void> => {
     await page.locator('.monaco-workbench').waitFor();
     await page.locator('.statusbar-item').first().waitFor();
@@ -69,13 +84,7 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
   return {
     page,
     editor,
-    async palette(command) {
-      await page.keyboard.press('F1');
-      await input.waitFor({ state: 'visible' });
-      await input.fill(`>${command}`);
-      await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: command }).first().waitFor();
-      await page.keyboard.press('Enter');
-    },
+    palette,
     async answer(text) {
       await input.waitFor({ state: 'visible' });
       await input.fill(text);
@@ -108,6 +117,7 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
         await one.waitFor({ state: 'hidden', timeout: aMoment }).catch(() => undefined);
       }
     },
+    toastsMayCome: () => delay(spamMs),
     openContainer: async (name) => {
       await page.locator(`.activitybar [aria-label^="${name}"]`).first().click();
     },

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { connect, connectChannels } from '@hearth/protocol/node';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ModelServer, writeSyntheticModel } from '../../support/model-store.js';
 import { makeHollowParts } from '../../support/tiny-gguf.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
@@ -79,6 +79,7 @@ describe('Add Model…', () => {
     await workbench.shot('add-model-fetching');
     await workbench.pressInToast(/Fetching/u, 'Cancel');
     await workbench.toast('Stopped fetching').waitFor();
+    await workbench.toastsMayCome();
     stalls = false;
     const before = server.requests.length;
     await workbench.pressInToast('Stopped fetching', 'Go On');
@@ -153,10 +154,14 @@ describe('Switch Model…', () => {
 });
 
 describe('another program', () => {
+  beforeEach(async () => {
+    await runCommand(workbench.page, 'Notifications: Clear All Notifications');
+    await workbench.toastsMayCome();
+  });
+
   const socket = (): string => path.join(workbench.editor.runtimeDirectory, 'hearth.sock');
 
   it('names a model that is not there: the person is asked, says yes, and it is fetched', async () => {
-    await runCommand(workbench.page, 'Notifications: Clear All Notifications');
     const client = await connect({ path: socket() });
     try {
       const request = { prompt: 'x', model: 'qwen2.5-coder-1.5b', events: true } as const;
