@@ -104,6 +104,7 @@ describe('what cannot be done', () => {
     await workbench.toast('Select the code that is meant').waitFor();
     await runCommand(page, 'Hearth: Fix This Problem');
     await workbench.toast('No problem is reported here').waitFor();
+    await workbench.toastsMayCome();
     await runCommand(page, 'Notifications: Clear All Notifications');
     await page.keyboard.press('ArrowUp');
     await runCommand(page, 'Hearth: Suggest Names and Rename…');
