@@ -12,6 +12,7 @@ import {
   type CommitRequest,
   type StagedChange,
 } from './commit-prompt.js';
+import { commitBox } from './commit-box.js';
 import { meantRepository, type GitRepository } from './git-api.js';
 
 /** Least time between two updates of the box, in milliseconds. */
@@ -34,8 +35,8 @@ export function commitCommands(sidecar: Sidecar): Readonly<Record<string, (...ar
 
 /**
  * Writes a message for what is staged into the box of the Source Control view, as the model thinks of it. What stood there
- * is a hint to the model, and comes back where nothing was written in its place. Whoever types into the box meanwhile
- * keeps what they typed.
+ * is a hint to the model, and comes back where nothing was written in its place. Whoever types into the box meanwhile ends
+ * the writing: the box stays as they left it, with what had been written and what they typed.
  */
 async function generateCommitMessage(sidecar: Sidecar, rootUri: Uri | undefined): Promise<void> {
   const repository = await meantRepository(rootUri);
@@ -101,29 +102,17 @@ async function fittingRequest(
 const templateTokens = 64;
 
 async function writeInto(
-  { inputBox }: GitRepository,
+  repository: GitRepository,
   connection: HearthConnection,
   request: CommitRequest & { readonly model: string },
   stop: AbortController,
 ): Promise<void> {
-  const before = inputBox.value.replaceAll('\r\n', '\n');
-  // VS Code tells of what we wrote some time after we did: any of it is no sign of somebody typing.
-  const written = new Set([before]);
+  const before = repository.inputBox.value.replaceAll('\r\n', '\n');
+  const box = commitBox(repository, () => stop.abort());
   let answer = '';
-  let taken = false;
-  const show = (text: string): void => {
-    if (!written.has(inputBox.value.replaceAll('\r\n', '\n'))) {
-      // Somebody types there: the box is theirs.
-      taken = true;
-      stop.abort();
-    }
-    if (taken) return;
-    inputBox.value = text;
-    written.add(text);
-  };
   const update = throttled(updateMs, () => {
     const message = messageIn(answer);
-    if (message !== '') show(message);
+    if (message !== '') box.show(message);
   });
   try {
     await connection.generate(
@@ -138,7 +127,9 @@ async function writeInto(
     update.dispose();
     const message = messageIn(answer).trimEnd();
     // Half a message does not take the place of the author's own words.
-    show(message === '' || (stop.signal.aborted && before !== '') ? before : message);
+    box.show(message === '' || (stop.signal.aborted && before !== '') ? before : message);
+    await box.settled();
+    box.dispose();
   }
 }
 
