@@ -24,6 +24,7 @@ export function makeRemoteEngine(backend: RemoteBackendConfig, env: NodeJS.Proce
     timeoutMs: backend.timeout_secs * 1000,
     contextSize: backend.context_size,
     infill: backend.infill,
+    vision: backend.vision,
     extensions: backend.extensions,
     ...(backend.name === undefined ? {} : { name: backend.name }),
   });

@@ -23,6 +23,8 @@ export const remoteBackendSchema = z.strictObject({
   timeout_secs: z.number().positive().max(86_400).default(300),
   context_size: z.int().min(64).max(1_048_576).optional(),
   infill: z.boolean().default(false),
+  /** Whether the service looks at images. */
+  vision: z.boolean().default(false),
   /** The service knows `top_k`, `min_p` and `grammar`, as llama.cpp and vLLM do. */
   extensions: z.boolean().default(false),
 });

@@ -31,6 +31,8 @@ export interface RemoteOptions {
   readonly contextSize: number | undefined;
   /** Whether `prompt` with `suffix` asks it for fill-in-the-middle. @default false */
   readonly infill: boolean;
+  /** Whether it looks at images. @default false */
+  readonly vision: boolean;
   /** Whether it knows llama.cpp's and vLLM's additions to OpenAI's API. @default false */
   readonly extensions: boolean;
 }
@@ -42,6 +44,7 @@ export const defaultRemoteOptions = {
   timeoutMs: 300_000,
   contextSize: undefined,
   infill: false,
+  vision: false,
   extensions: false,
 } satisfies Partial<RemoteOptions>;
 
@@ -88,6 +91,7 @@ export class RemoteEngine implements Engine {
       tools: true,
       thinking: true,
       infill: this.#options.infill,
+      vision: this.#options.vision,
     };
   }
 
