@@ -75,6 +75,16 @@ describe('the supervisor', () => {
     expect(kinds(states)).toEqual(['starting', 'loading', 'ready']);
   });
 
+  it('does not start a sidecar again that found no model: it would find none the next time', async () => {
+    const { supervisor, sessions, states, latest } = world();
+    supervisor.start();
+    const message = 'model_not_found: There is no such model file.';
+    latest().end({ kind: 'exited', code: 4, signal: null, message });
+    await vi.waitFor(() => expect(kinds(states)).toEqual(['starting', 'failed']));
+    expect(supervisor.state()).toEqual({ kind: 'failed', reason: 'There is no such model file.' });
+    expect(sessions).toHaveLength(1);
+  });
+
   it('starts a sidecar again that was killed, after half a second, and says why', async () => {
     const { supervisor, sessions, states, waits, proceed, latest } = world();
     supervisor.start();

@@ -57,7 +57,7 @@ export interface Supervisor<S extends Session> {
 }
 
 /** Failures that another start would only repeat. */
-const lasting: ReadonlySet<ErrorCode> = new Set([
+const lasting: ReadonlySet<string> = new Set<ErrorCode>([
   'model_not_found',
   'model_load_failed',
   'insufficient_memory',
@@ -157,7 +157,18 @@ function lastingFailure(health: Health): string | undefined {
 
 /** A sidecar that cannot be started, or that refuses its settings, will do so again. */
 function lastingEnd(end: SessionEnd): boolean {
-  return end.kind === 'not_started' || (end.kind === 'exited' && end.code === wrongSettings);
+  if (end.kind === 'not_started') return true;
+  return end.kind === 'exited' && (end.code === wrongSettings || lasting.has(lastWords(end).code));
+}
+
+/** What a sidecar had to say in the end, such as `model_not_found: There is no such file.`, told apart. */
+function lastWords({ message = '' }: Extract<SessionEnd, { kind: 'exited' }>): {
+  /** Empty where it named none. */
+  readonly code: string;
+  readonly words: string;
+} {
+  const [, code = '', words = message] = /^([a-z_]+): (.*)$/s.exec(message) ?? [];
+  return { code, words };
 }
 
 /** The sidecar's exit code for a wrong flag or value (server/src/cli/exit-codes.ts). */
@@ -173,7 +184,8 @@ export function describeEnd(end: SessionEnd): string {
     case 'not_started':
       return end.reason;
     case 'exited':
-      if (end.message !== undefined) return end.message;
+      if (end.message !== undefined)
+        return lasting.has(lastWords(end).code) ? lastWords(end).words : end.message;
       return end.signal === null
         ? `The sidecar ended with code ${end.code ?? 'unknown'}.`
         : `The sidecar was ended by ${end.signal}.`;
