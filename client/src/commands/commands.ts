@@ -11,6 +11,7 @@ import {
 } from 'vscode';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
+import { tellFailure } from '../status/tell-failure.js';
 import type { Row } from '../views/row.js';
 import { streamOfRow } from '../views/stream-rows.js';
 import { ask } from './ask.js';
@@ -56,8 +57,8 @@ function guarded(
     } catch (error) {
       if (!(error instanceof HearthFailure)) throw error;
       log.warn(error.code === undefined ? error.message : `${error.code}: ${error.message}`);
-      const choice = await window.showErrorMessage(error.message, 'Show Log');
-      if (choice === 'Show Log') log.show(true);
+      // Whoever called waits for the outcome, and not for somebody to read a message.
+      void tellFailure(error, log);
       return undefined;
     }
   };

@@ -1,4 +1,5 @@
 import { commands, ProgressLocation, window, type TextEditor } from 'vscode';
+import { lockedFailure } from '../locked-document.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { streamIntoEditor } from '../streaming/stream-into-editor.js';
 import { textPump } from '../streaming/text-pump.js';
@@ -11,7 +12,7 @@ const longestContinuation = 256;
 /** The continuation that runs, if one does: there is one at a time, and Escape ends it. */
 let running: AbortController | undefined;
 
-/** Streams the model's continuation into the editor at its cursor, as one undo step. */
+/** Streams the model's continuation into the editor at its cursor, as one undo step. @throws HearthFailure */
 export async function continueFromCursor(sidecar: Sidecar): Promise<void> {
   const editor = window.activeTextEditor;
   if (editor === undefined) {
@@ -43,6 +44,7 @@ export async function continueFromCursor(sidecar: Sidecar): Promise<void> {
       await connection.generate({ request, client: 'continue' }, pump.push, signal);
       await pump.finished();
     });
+    if (stream.locked()) throw lockedFailure('unlock');
   } finally {
     stream.dispose();
     if (running === stop) {

@@ -1,5 +1,6 @@
 import { EventEmitter, type Disposable, type Event } from 'vscode';
 import type { ModelInfo } from '@hearth/protocol';
+import { lockedFailure, lockedText } from '../locked-document.js';
 import { HearthFailure, type HearthConnection } from '../sidecar/hearth-connection.js';
 import { codeInAnswer, indentLike } from './answer-code.js';
 import { editRequest } from './edit-prompt.js';
@@ -20,7 +21,11 @@ export interface EditSession extends Disposable {
   readonly region: RegionInDocument;
   /** Line of the region where the next line will be written; undefined while nothing is. */
   readonly writtenTo: () => number | undefined;
-  /** Writes what `instruction` asks for. On a finished edit it goes on from what is there. Resolves when it has stopped. */
+  /**
+   * Writes what `instruction` asks for. On a finished edit it goes on from what is there. Resolves when it has stopped.
+   *
+   * @throws HearthFailure where the document is locked; other failures are in {@link state}
+   */
   readonly write: (instruction: string) => Promise<void>;
   /** Writes the last instruction anew, from what was there before it. */
   readonly retry: () => Promise<void>;
@@ -38,7 +43,6 @@ export interface EditSurroundings {
 
 const interferedText =
   'Stopped: the code changed while it was being rewritten. That change is kept; what has been written can be accepted or rejected.';
-const unwritableText = 'This document cannot be changed. Save a copy of it, or unlock it, and try again.';
 
 /** Begins an inline edit of `region`. Nothing is written before it is asked to. */
 export function startEditSession(region: RegionInDocument, around: EditSurroundings): EditSession {
@@ -56,6 +60,7 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
     state = next;
     changed.fire();
   };
+  const isOpen = (): boolean => state.kind !== 'over';
   const textsNow = (verdict: 'accept' | 'reject'): readonly string[] =>
     settleAll(region.region().lines, verdict).map(({ text }) => text);
 
@@ -81,7 +86,7 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
         written = lines.length;
         const marked = markUnfinished(base, lines);
         if (await region.show(marked)) continue;
-        stopReason ??= unwritableText;
+        stopReason ??= lockedText;
         stop.abort();
       }
     };
@@ -132,7 +137,7 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
       if (outcome.kind === 'done' && !stop.signal.aborted) {
         const lines = indentLike(codeInAnswer(answer, true), base);
         // Nothing at all is more likely a model that did not understand than a wish to delete everything.
-        if (lines.length > 0 && !(await region.show(markChange(base, lines)))) stopReason = unwritableText;
+        if (lines.length > 0 && !(await region.show(markChange(base, lines)))) stopReason = lockedText;
       }
     } catch (error) {
       await drawing.settled();
@@ -142,6 +147,8 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
       if (running === stop) running = undefined;
       if (running === undefined) become(afterWriting());
     }
+    // Beside the words in the box, for the button that a message can have.
+    if (stopReason === lockedText && isOpen()) throw lockedFailure('unlock_and_retry');
   };
 
   const afterWriting = (): EditState => {

@@ -9,10 +9,12 @@ import {
   Selection,
   Uri,
   window,
+  workspace,
   type ExtensionContext,
   type TextDocument,
   type TextEditor,
 } from 'vscode';
+import { lockedFailure } from '../locked-document.js';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { editDecorations, type EditDecorations } from './decorations.js';
@@ -90,6 +92,7 @@ export function inlineEdits(sidecar: Sidecar, context: ExtensionContext): Inline
       throw new HearthFailure('Open a document and select the code that is to change.');
     }
     readyModel(sidecar);
+    if (workspace.fs.isWritableFileSystem(editor.document.uri.scheme) === false) throw lockedFailure();
     if (current !== undefined && current.session.state().kind !== 'asking') {
       throw new HearthFailure('An edit is waiting for your decision: accept or reject it first.');
     }

@@ -25,7 +25,10 @@ export type Interference =
 export interface RegionInDocument {
   readonly document: TextDocument;
   readonly region: () => Region;
-  /** Makes the document show `lines`. False where it cannot be written to. All calls together are one undo step. */
+  /**
+   * Makes the document show `lines`. False where it cannot be written to: it is closed, locked, or somebody types there without a pause.
+   * All calls together are one undo step.
+   */
   readonly show: (lines: readonly MarkedLine[]) => Promise<boolean>;
   /**
    * Makes one undo step of all that was shown, however often the cursor moved meanwhile, by going back and writing the
@@ -114,6 +117,8 @@ export function holdRegion(document: TextDocument, start: number, end: number): 
     }),
   );
 
+  const isUnseen = (): boolean => writing !== undefined;
+
   const show = async (lines: readonly MarkedLine[]): Promise<boolean> => {
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       if (lost || document.isClosed) return false;
@@ -126,7 +131,10 @@ export function holdRegion(document: TextDocument, start: number, end: number): 
       const { range, text } = asTextEdit(document, region, edit);
       writing = { range, text, lines };
       const applied = await replace(document, range, text, first).catch(() => false);
+      const unseen = isUnseen();
       writing = undefined;
+      // VS Code says of a locked document that it was changed, and changes nothing.
+      if (applied && unseen) return false;
       if (applied) {
         first = false;
         edits += 1;

@@ -8,8 +8,7 @@ import {
   type LogOutputChannel,
   type PrepareLanguageModelChatModelOptions,
 } from 'vscode';
-import { HearthFailure } from '../sidecar/hearth-connection.js';
-import type { Sidecar } from '../sidecar/sidecar.js';
+import { whyNotReady, type Sidecar } from '../sidecar/sidecar.js';
 import { signalOf } from '../vscode-signal.js';
 import { answerChat } from './answer-chat.js';
 import { plainMessage } from './message-parts.js';
@@ -38,7 +37,7 @@ export function provideLanguageModel(sidecar: Sidecar, log: LogOutputChannel): D
 
     provideLanguageModelChatInformation: (options) => {
       const state = sidecar.state();
-      if (state.kind === 'failed') throw new HearthFailure(`Hearth could not start. ${state.reason}`);
+      if (state.kind === 'failed') throw whyNotReady(state);
       if (health === undefined) return [];
       const group = configurationOf(options);
       const settings = groupSettings(group);

@@ -70,6 +70,8 @@ export function useInChat(sidecar: Sidecar, context: ExtensionContext, log: LogO
     commands: {
       'hearth.useInChat': async () => {
         const settings = wanted();
+        // Says what to do where there is no model at all.
+        if (settings === undefined) sidecar.connection();
         if (settings === undefined)
           throw new HearthFailure(
             'No model is ready to be used in chat. Wait until the status bar says that one is, or get one with “Hearth: Add Model…”.',
@@ -88,7 +90,7 @@ export function useInChat(sidecar: Sidecar, context: ExtensionContext, log: LogO
           );
         await write(undoModel(readUserSetting, before));
         await remember(undefined);
-        tell('The settings of VS Code’s chat are as they were. Hearth stays in the model picker.');
+        await tellUndone();
       },
     },
   };
@@ -96,6 +98,16 @@ export function useInChat(sidecar: Sidecar, context: ExtensionContext, log: LogO
   function tell(message: string): void {
     void window.showInformationMessage(message);
   }
+}
+
+/** VS Code lets an extension add a group of models, and not take it out: the person can. */
+async function tellUndone(): Promise<void> {
+  const show = 'Show the List';
+  const choice = await window.showInformationMessage(
+    'The settings of VS Code’s chat are as they were. Hearth stays in the model picker, and an entry “Hearth” without settings in the list of chat models: delete it there where you do not want it.',
+    show,
+  );
+  if (choice === show) await commands.executeCommand('workbench.action.openLanguageModelsJson');
 }
 
 const readUserSetting: ReadSetting = (setting) => {

@@ -16,6 +16,7 @@ import { stageInWords } from '../language-model/waiting.js';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
 import { readyConnection } from '../sidecar/ready-connection.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
+import { helpActions } from '../status/failure-help.js';
 import { signalOf } from '../vscode-signal.js';
 import { fitQuestion, needsCode, type CodeTask, type EarlierTurn } from './code-question.js';
 import { findSubjects } from './code-subjects.js';
@@ -35,6 +36,10 @@ export function addParticipant(sidecar: Sidecar): Disposable {
       return await answer(sidecar, request, context, response, signalOf(token));
     } catch (error) {
       if (!(error instanceof HearthFailure)) throw error;
+      for (const { title, commands: steps } of helpActions(error.help)) {
+        const [[command, ...given] = []] = steps;
+        if (command !== undefined) response.button({ title, command, arguments: given });
+      }
       return { errorDetails: { message: error.message } };
     }
   });

@@ -16,8 +16,9 @@ export function healthReport(health: Health | undefined, state: SidecarState): s
     return state.kind === 'failed' ? `${nothing}\n\nIt failed: ${escapeMarkdown(state.reason)}` : nothing;
   }
   const problem = health.problem === undefined ? '' : `\n\n**Problem:** ${escapeMarkdown(health.problem)}`;
-  const since = Math.round(health.uptimeMs / 60_000);
-  return `Hearth ${escapeMarkdown(health.version)} is **${health.state}** on this machine, as process ${health.pid}, for ${since} min.\n\n${rows}${problem}`;
+  const minutes = Math.round(health.uptimeMs / 60_000);
+  const since = minutes === 0 ? 'less than a minute' : `${minutes} min`;
+  return `Hearth ${escapeMarkdown(health.version)} is **${health.state}** on this machine, as process ${health.pid}, for ${since}.\n\n${rows}${problem}`;
 }
 
 /** The models that there are, the chosen one first, with those that the daemon has from elsewhere. */

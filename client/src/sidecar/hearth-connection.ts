@@ -43,14 +43,20 @@ export interface HearthConnection {
   ) => Promise<boolean>;
 }
 
-/** A request that the sidecar could not serve, in words for a person. Holds no content. */
+/** What a person can do about a failure at a click. */
+export type FailureHelp = 'restart' | 'choose_model' | 'unlock' | 'unlock_and_retry';
+
+/** A request that could not be served, in words for a person. Holds no content. */
 export class HearthFailure extends Error {
   override readonly name = 'HearthFailure';
   /** Hearth's own code where the sidecar gave one. */
   readonly code: string | undefined;
+  /** What helps, the best first. @default nothing that a click could do */
+  readonly help: readonly FailureHelp[];
 
-  constructor(message: string, code?: string) {
+  constructor(message: string, code?: string, help: readonly FailureHelp[] = []) {
     super(message);
     this.code = code;
+    this.help = help;
   }
 }

@@ -90,7 +90,7 @@ export function createSidecar(launch: (listener: SessionListener) => SidecarSess
       const session = supervisor.session();
       const state = supervisor.state();
       if (session !== undefined && state.kind === 'ready') return session;
-      throw new HearthFailure(whyNotReady(state));
+      throw whyNotReady(state);
     },
     whenReady: () =>
       new Promise((resolve, reject) => {
@@ -98,7 +98,7 @@ export function createSidecar(launch: (listener: SessionListener) => SidecarSess
           if (state.kind !== 'ready' && state.kind !== 'failed') return;
           events.off('state', look);
           if (state.kind === 'ready') resolve();
-          else reject(new HearthFailure(whyNotReady(state)));
+          else reject(whyNotReady(state));
         };
         events.on('state', look);
         look(supervisor.state());
@@ -109,17 +109,30 @@ export function createSidecar(launch: (listener: SessionListener) => SidecarSess
   };
 }
 
-function whyNotReady(state: SidecarState): string {
+/** Why no model answers in this state, and what helps. */
+export function whyNotReady(state: SidecarState): HearthFailure {
   switch (state.kind) {
     case 'starting':
     case 'loading':
     case 'ready':
-      return 'Hearth is still loading its model. Try again when the status bar says that it is ready.';
+      return new HearthFailure(
+        'Hearth is still loading its model. Try again when the status bar says that it is ready.',
+      );
     case 'restarting':
-      return `Hearth is restarting: ${state.reason.replace(/\.?$/, '.')} Try again in a moment.`;
+      return new HearthFailure(`Hearth is restarting: ${asSentence(state.reason)} Try again in a moment.`);
     case 'failed':
-      return `Hearth could not start. ${state.reason} "Hearth: Restart Sidecar" tries again.`;
+      return new HearthFailure(
+        `Hearth has no model to answer with. ${asSentence(state.reason)} "Hearth: Restart Sidecar" tries again; the setting hearth.model names another model.`,
+        undefined,
+        ['choose_model', 'restart'],
+      );
     case 'stopped':
-      return 'Hearth is stopped. "Hearth: Restart Sidecar" starts it.';
+      return new HearthFailure('Hearth is stopped. "Hearth: Restart Sidecar" starts it.', undefined, [
+        'restart',
+      ]);
   }
+}
+
+function asSentence(reason: string): string {
+  return reason.replace(/\.?$/, '.');
 }

@@ -5,6 +5,8 @@ import { afterChange, type Insertion } from './insertion.js';
 export interface EditorStream {
   /** Writes the next piece. False once somebody edited the text where it grows, or the editor was closed. */
   readonly write: (text: string) => Promise<boolean>;
+  /** Whether nothing could be written since the document is locked. */
+  readonly locked: () => boolean;
   readonly dispose: () => void;
 }
 
@@ -22,6 +24,7 @@ export function streamIntoEditor(editor: TextEditor): EditorStream {
   let first = true;
   /** The text that is being written, so that its own change event can be told from another's. */
   let writing: string | undefined;
+  let locked = false;
 
   const listener = workspace.onDidChangeTextDocument(({ document: changed, contentChanges }) => {
     if (changed !== document) return;
@@ -36,6 +39,7 @@ export function streamIntoEditor(editor: TextEditor): EditorStream {
     }
   });
 
+  const isUnseen = (): boolean => writing !== undefined;
   const current = (): Insertion | undefined => place;
   const write = async (text: string): Promise<boolean> => {
     const piece = document.eol === EndOfLine.CRLF ? text.replace(/\r?\n/g, '\r\n') : text;
@@ -46,6 +50,11 @@ export function streamIntoEditor(editor: TextEditor): EditorStream {
       writing = piece;
       const undoStops = { undoStopBefore: first, undoStopAfter: false };
       const applied = await editor.edit((edit) => edit.insert(at, piece), undoStops);
+      // VS Code says of a locked document that it was changed, and changes nothing.
+      if (applied && isUnseen()) {
+        locked = true;
+        return false;
+      }
       if (applied) {
         first = false;
         const grown = current();
@@ -57,6 +66,7 @@ export function streamIntoEditor(editor: TextEditor): EditorStream {
   };
   return {
     write,
+    locked: () => locked,
     dispose: () => {
       listener.dispose();
     },

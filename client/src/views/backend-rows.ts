@@ -25,7 +25,8 @@ function backendRow(backend: BackendHealth): Row {
     children.push(
       figure('context', 'Context', `${model.contextSize.toLocaleString('en-US')} tokens`, 'book'),
     );
-    children.push(figure('size', 'Size', fileSize(model.sizeBytes), 'file-binary'));
+    // Of a model elsewhere nobody knows.
+    if (model.sizeBytes > 0) children.push(figure('size', 'Size', fileSize(model.sizeBytes), 'file-binary'));
     if (model.accelerator !== undefined) children.push(acceleratorRow(name, model.accelerator));
     children.push(figure('infill', 'Fill in the middle', model.infill ? 'yes' : 'no', 'insert'));
   }
