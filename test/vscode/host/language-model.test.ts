@@ -3,15 +3,9 @@ import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
-import { chatModel, eventually, readyHearth } from './support.js';
+import { chatModel, eventually, onePixel, readyHearth } from './support.js';
 
 const user = (text: string): vscode.LanguageModelChatMessage => vscode.LanguageModelChatMessage.User(text);
-
-/** A whole PNG: VS Code looks at images before it passes them on. */
-const onePixel = Buffer.from(
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',
-  'base64',
-);
 
 describe("the model in VS Code's chat", () => {
   it('has the context that it really runs with', async () => {

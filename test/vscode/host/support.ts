@@ -62,3 +62,21 @@ export async function chatModel(): Promise<vscode.LanguageModelChat> {
     return model;
   });
 }
+
+/** A whole PNG: VS Code looks at images before it passes them on. */
+export const onePixel = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',
+  'base64',
+);
+
+/** What a tool answers, as an agent gets it. */
+export async function invokeTool(
+  name: string,
+  input: object,
+  token?: vscode.CancellationToken,
+): Promise<string> {
+  const result = await vscode.lm.invokeTool(name, { input, toolInvocationToken: undefined }, token);
+  return result.content
+    .map((part) => (part instanceof vscode.LanguageModelTextPart ? part.value : ''))
+    .join('');
+}
