@@ -33,6 +33,7 @@ export function registerCommands(
     'hearth.continueFromCursor': () => continueFromCursor(sidecar),
     'hearth.stopContinuing': stopContinuing,
     'hearth.restartSidecar': () => sidecar.restart(),
+    'hearth.chooseModel': chooseModel,
     'hearth.showLog': () => log.show(true),
     'hearth.showActivityLog': () => commands.executeCommand('hearth.activity.focus'),
     'hearth.openActivityLogFile': () => openActivityLogFile(sidecar),
@@ -62,6 +63,13 @@ function guarded(
       return undefined;
     }
   };
+}
+
+/** Opens the setting that names the model. It is of the machine, and in a remote window those are on a page of their own. */
+async function chooseModel(): Promise<void> {
+  const query = 'hearth.model';
+  if (env.remoteName === undefined) await commands.executeCommand('workbench.action.openSettings', query);
+  else await commands.executeCommand('workbench.action.openRemoteSettings', { query });
 }
 
 async function openActivityLogFile(sidecar: Sidecar): Promise<void> {

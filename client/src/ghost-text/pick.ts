@@ -41,7 +41,7 @@ export async function explain(entries: readonly RememberedOutcome[], off: string
       label: '$(symbol-boolean) Switch ghost text on or off for this language',
       command: ['hearth.toggleGhostTextForLanguage'],
     },
-    { label: '$(flame) Choose another model', command: ['workbench.action.openSettings', 'hearth.model'] },
+    { label: '$(flame) Choose another model', command: ['hearth.chooseModel'] },
     { label: '$(pulse) Show the activity log', command: ['hearth.activity.focus'] },
   );
   const choice = await window.showQuickPick(items, {

@@ -41,6 +41,22 @@ export function offeredModels(health: Health, settings: GroupSettings = {}): rea
   return [...offered.values()];
 }
 
+/**
+ * What stands in the picker where there is no model at all: to be asked is its one use, since its answer says what to do.
+ * Without it VS Code would only say that no language model is available.
+ */
+export const noModel: OfferedModel = {
+  id: 'none',
+  name: 'Hearth: no model',
+  model: 'none',
+  tooltip: 'Hearth has no model to answer with. Ask it, and it says why.',
+  // Large enough for the prompt of an agent: that it were too long would hide the reason.
+  contextSize: 65_536,
+  ...modelBudget({ contextSize: 65_536 }),
+  abilities: { ...abilitiesUnknown, tools: true, tokenize: false },
+  settings: {},
+};
+
 function offer(model: ModelInfo, abilities: ModelAbilities, settings: GroupSettings): OfferedModel {
   const words = settingsInWords(settings);
   const budget = modelBudget(model);

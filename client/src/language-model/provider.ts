@@ -8,13 +8,19 @@ import {
   type LogOutputChannel,
   type PrepareLanguageModelChatModelOptions,
 } from 'vscode';
-import { whyNotReady, type Sidecar } from '../sidecar/sidecar.js';
+import type { Sidecar } from '../sidecar/sidecar.js';
 import { signalOf } from '../vscode-signal.js';
 import { answerChat } from './answer-chat.js';
 import { plainMessage } from './message-parts.js';
-import { groupSettings, offeredModels, type OfferedModel } from './offered-models.js';
+import {
+  groupSettings,
+  noModel,
+  offeredModels,
+  type GroupSettings,
+  type OfferedModel,
+} from './offered-models.js';
 import { countedText } from './plain-messages.js';
-import { modelCounters } from './token-counter.js';
+import { modelCounters, type TokenCounter } from './token-counter.js';
 
 /** As `languageModelChatProviders` in the manifest has it. */
 export const vendor = 'hearth';
@@ -28,22 +34,33 @@ interface Information extends LanguageModelChatInformation {
 export function provideLanguageModel(sidecar: Sidecar, log: LogOutputChannel): Disposable {
   const changed = new EventEmitter<void>();
   const counters = modelCounters((texts, model) => sidecar.connection().countTokens(texts, model));
-  /** What was offered last. It stays while the sidecar restarts: a model that is gone loses its place in the picker. */
+  /**
+   * What was offered last. It stays while the sidecar restarts or has failed: a model that is gone loses its place in the
+   * picker, and one that is asked can say what is wrong.
+   */
   let health = sidecar.health();
   let told = '[]';
+
+  const offeredNow = (settings?: GroupSettings): readonly OfferedModel[] => {
+    if (health !== undefined) return offeredModels(health, settings);
+    const { kind } = sidecar.state();
+    return settings === undefined && (kind === 'failed' || kind === 'stopped') ? [noModel] : [];
+  };
+  /** Estimates where nobody can count: the prompt is to be made all the same, so that the answer can say why. */
+  const counterOf = ({ model, abilities }: OfferedModel): TokenCounter => {
+    const tokenize = abilities.tokenize && sidecar.state().kind === 'ready';
+    return counters.of({ model, abilities: { tokenize } });
+  };
 
   const provider: LanguageModelChatProvider<Information> = {
     onDidChangeLanguageModelChatInformation: changed.event,
 
     provideLanguageModelChatInformation: (options) => {
-      const state = sidecar.state();
-      if (state.kind === 'failed') throw whyNotReady(state);
-      if (health === undefined) return [];
       const group = configurationOf(options);
       const settings = groupSettings(group);
       // A group without settings would show every model a second time.
       if (group !== undefined && settings === undefined) return [];
-      return offeredModels(health, settings).map(information);
+      return offeredNow(settings).map(information);
     },
 
     provideLanguageModelChatResponse: (model, messages, options, progress, token) =>
@@ -61,19 +78,17 @@ export function provideLanguageModel(sidecar: Sidecar, log: LogOutputChannel): D
       ),
 
     provideTokenCount: ({ offered }, text) =>
-      counters.of(offered).count(typeof text === 'string' ? text : countedText(plainMessage(text))),
+      counterOf(offered).count(typeof text === 'string' ? text : countedText(plainMessage(text))),
   };
 
   const look = (): void => {
-    const { kind } = sidecar.state();
-    if (kind === 'ready') health = sidecar.health() ?? health;
-    else if (kind === 'failed' || kind === 'stopped') health = undefined;
-    const now = JSON.stringify(health === undefined ? [kind === 'failed'] : offeredModels(health));
+    if (sidecar.state().kind === 'ready') health = sidecar.health() ?? health;
+    const now = JSON.stringify(offeredNow());
     if (now === told) return;
     told = now;
     counters.forget();
     changed.fire();
-    if (health !== undefined) void announce(log);
+    if (now !== '[]') void announce(log);
   };
   sidecar.events.on('state', look);
   sidecar.events.on('health', look);

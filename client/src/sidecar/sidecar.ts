@@ -110,7 +110,7 @@ export function createSidecar(launch: (listener: SessionListener) => SidecarSess
 }
 
 /** Why no model answers in this state, and what helps. */
-export function whyNotReady(state: SidecarState): HearthFailure {
+function whyNotReady(state: SidecarState): HearthFailure {
   switch (state.kind) {
     case 'starting':
     case 'loading':

@@ -13,7 +13,7 @@ const unlock = ['workbench.action.files.setActiveEditorWriteableInSession'] as c
 const actions: Readonly<Record<FailureHelp, HelpAction>> = {
   choose_model: {
     title: 'Choose a Model',
-    commands: [['workbench.action.openSettings', 'hearth.model']],
+    commands: [['hearth.chooseModel']],
   },
   restart: { title: 'Restart', commands: [['hearth.restartSidecar']] },
   unlock: { title: 'Unlock', commands: [unlock] },

@@ -38,7 +38,7 @@ export function showStatusBar(sidecar: Sidecar, ghostText: GhostText): Disposabl
         'hearth.whyNoSuggestion',
         'hearth.snoozeGhostText',
         'hearth.resumeGhostText',
-        'workbench.action.openSettings',
+        'hearth.chooseModel',
       ],
     };
     item.tooltip = tooltip;

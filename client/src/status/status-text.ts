@@ -117,7 +117,7 @@ function admissionTable({ admission }: Health): string {
 }
 
 function links(state: SidecarState): string {
-  const model = '[Choose another model](command:workbench.action.openSettings?%5B%22hearth.model%22%5D)';
+  const model = '[Choose another model](command:hearth.chooseModel)';
   const ask = state.kind === 'ready' ? ['[Ask…](command:hearth.ask)'] : [];
   return [
     ...ask,
