@@ -4,9 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Locator } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { askHealth, readyEntry, runCommand } from './hearth-page.js';
+import { cancelledRequests, engineStopped, readyEntry, runCommand } from './hearth-page.js';
 
 /**
  * The commands about code as a person meets them: palette, editor menu, lightbulb. The answers are scripted by what is
@@ -37,22 +37,28 @@ const script = [
   said('Write the commit message', ...message.split(/(?<= )/)),
   said('Explain the last error', 'There is no ', 'such file.'),
   said('Fix this problem', ...block(fixed)),
+  said('Explain this problem', 'It is ', 'a slip of the pen.'),
+  said('Explain this code', 'It adds ', 'all items.'),
+  said('Suggest better names', '["amount", "all"]'),
+  said('Count slowly', ...'never '.repeat(400).split(/(?<= )/)),
 ];
 
 let workbench: Workbench;
 let configuration: string;
+/** Has the daemon be another one from its next start on. */
+let configure: (settings: object) => void;
+const scripted = { engine: 'mock', mock: { tokens: ['(not scripted)'], script, token_delay_ms: 200 } };
 
 beforeAll(async () => {
   configuration = await mkdtemp(path.join(os.tmpdir(), 'hearth-'));
   const file = path.join(configuration, 'config.json');
-  writeFileSync(
-    file,
-    JSON.stringify({ engine: 'mock', mock: { tokens: ['(not scripted)'], script, token_delay_ms: 200 } }),
-  );
+  configure = (settings) => writeFileSync(file, JSON.stringify(settings));
+  configure(scripted);
   workbench = await openWorkbench({
     files: {
       'total.ts': original.join('\n'),
       'long.txt': 'a long line of text\n'.repeat(4000),
+      'slow.ts': '// Count slowly\n',
     },
     env: { HEARTH_CONFIG: file },
     settings: {
@@ -84,6 +90,16 @@ const lens = (title: string): Locator =>
 async function goTo(text: string): Promise<void> {
   await line(text).click();
   await workbench.page.keyboard.press('Home');
+}
+
+/** The cursor on the name that is wrong. */
+async function goToProblem(): Promise<void> {
+  await goTo('console.lgo');
+  await goRight('console.'.length);
+}
+
+async function goRight(characters: number): Promise<void> {
+  for (let count = 0; count < characters; count += 1) await workbench.page.keyboard.press('ArrowRight');
 }
 
 /** Opens the lightbulb's menu and gives its entry. */
@@ -119,13 +135,20 @@ describe('what cannot be done', () => {
 });
 
 describe('the lightbulb', () => {
+  it('offers to explain a problem, and does so in a document beside', async () => {
+    keepPicture('lightbulb-explain-failed');
+    await goToProblem();
+    const explain = await offered('Explain with Hearth: Property');
+    await workbench.shot('lightbulb');
+    await explain.click();
+    await line('It is a slip of the pen.').waitFor();
+    await runCommand(workbench.page, 'View: Focus First Editor Group');
+  });
+
   it('offers to fix a problem, and the fix is a change to be decided', async () => {
     keepPicture('lightbulb-failed');
-    await goTo('console.lgo');
-    await workbench.page.keyboard.press('F8');
-    const fix = await offered('Fix with Hearth');
-    await workbench.shot('lightbulb');
-    await fix.click();
+    await goToProblem();
+    await (await offered('Fix with Hearth')).click();
     await lens('Accept all').first().waitFor();
     await lens('Accept all').first().click();
     await line('console.log(sum)').waitFor();
@@ -143,6 +166,14 @@ describe('Generate Commit Message', () => {
   const openChanges = async (): Promise<void> => {
     await workbench.page.keyboard.press('Control+Shift+G');
     await box().waitFor();
+  };
+  /** Puts words of one's own into the box. */
+  const hint = async (words: string): Promise<void> => {
+    await openChanges();
+    await box().click();
+    await workbench.page.keyboard.press('Control+a');
+    await workbench.page.keyboard.type(words);
+    await expect.poll(boxText).toBe(words);
   };
   const boxText = async (): Promise<string> => (await box().innerText()).replaceAll('\u00A0', ' ').trim();
 
@@ -171,8 +202,9 @@ describe('Generate Commit Message', () => {
     await box().filter({ hasText: 'nobody had noticed.' }).waitFor();
     expect(early).not.toContain('noticed');
     await button('Generate Commit Message').waitFor();
-    await workbench.page.mouse.move(900, 700);
-    await workbench.page.locator('.workbench-hover').waitFor({ state: 'detached' });
+    // For the picture: the buttons show where the mouse is, and no tooltip lies over the message.
+    await workbench.page.locator('.pane-header').filter({ hasText: 'Changes' }).first().hover();
+    await workbench.page.locator('.workbench-hover').waitFor({ state: 'hidden' });
     await workbench.shot('commit-message');
     // The box wraps its lines where it likes.
     expect((await boxText()).split(/\s+/)).toEqual(message.split(/\s+/));
@@ -180,18 +212,31 @@ describe('Generate Commit Message', () => {
 
   it('stops at a click, and what stood there before comes back', async () => {
     keepPicture('commit-stop-failed');
-    const { page } = workbench;
-    await openChanges();
-    await box().click();
-    await page.keyboard.press('Control+a');
-    await page.keyboard.type('slowly');
+    await hint('slowly');
     await button('Generate Commit Message').click();
     await box().filter({ hasText: 'never never' }).waitFor();
+    const before = cancelledRequests(workbench.editor);
     await button('Stop Writing the Commit Message').click();
     await expect.poll(boxText).toBe('slowly');
     await button('Generate Commit Message').waitFor();
-    const { admission } = await askHealth(workbench.editor.runtimeDirectory);
-    expect(admission.permitsInUse).toBe(0);
+    await engineStopped(workbench.editor, before);
+  });
+
+  it('stops where somebody types into the box, and loses no key of theirs', async () => {
+    keepPicture('commit-typing-failed');
+    const { page } = workbench;
+    await hint('slowly');
+    await button('Generate Commit Message').click();
+    await box().filter({ hasText: 'never never' }).waitFor();
+    const before = cancelledRequests(workbench.editor);
+    await box().click();
+    await page.keyboard.type('[a burst of my own words, at once]');
+    await button('Generate Commit Message').waitFor();
+    await engineStopped(workbench.editor, before);
+    // What was written stays, all that was typed stands in it in one piece, and nothing comes after.
+    const written = async (): Promise<string> => (await boxText()).replaceAll(/\s/g, '');
+    await expect.poll(written).toContain('[aburstofmyownwords,atonce]');
+    expect((await written()).replace('[aburstofmyownwords,atonce]', '')).toMatch(/^(never)+$/);
   });
 });
 
@@ -214,6 +259,141 @@ describe('the terminal', () => {
     await workbench.toast('Select the output in the terminal').waitFor();
   });
 });
+
+describe('Stop', () => {
+  it('ends an answer that is written into a document, and the engine', async () => {
+    keepPicture('ask-stop-failed');
+    await runCommand(workbench.page, 'Hearth: Ask…');
+    await workbench.answer('Count slowly');
+    await line('never never').waitFor();
+    const before = cancelledRequests(workbench.editor);
+    await workbench.toast('asking').getByRole('button', { name: 'Cancel', exact: true }).click();
+    await line('Stopped.').waitFor();
+    await engineStopped(workbench.editor, before);
+  });
+
+  it('ends what is written on at the cursor, and the engine', async () => {
+    keepPicture('continue-stop-failed');
+    const { page } = workbench;
+    await page.keyboard.press('Control+Shift+E');
+    await workbench.openFile('slow.ts');
+    await page.keyboard.press('Control+End');
+    await runCommand(page, 'Hearth: Continue From Cursor');
+    await line('never never').waitFor();
+    const before = cancelledRequests(workbench.editor);
+    await page.keyboard.press('Escape');
+    await engineStopped(workbench.editor, before);
+    await workbench.toast('continuing').waitFor({ state: 'detached' });
+  });
+});
+
+describe('the menu of the editor', () => {
+  it('has the commands under Hearth', async () => {
+    keepPicture('editor-menu-failed');
+    const { page } = workbench;
+    await runCommand(page, 'View: Close All Editor Groups');
+    await discard();
+    await workbench.openFile('total.ts');
+    await line('let sum').click({ button: 'right' });
+    await page
+      .locator('.monaco-menu .action-label')
+      .filter({ hasText: /^Hearth$/ })
+      .hover();
+    const entry = (title: string) =>
+      page.locator('.monaco-submenu .action-label').filter({ hasText: new RegExp(`^${title}$`) });
+    for (const title of ['Edit Inline…', 'Fix This Problem', 'Document This Code', 'Write Tests'])
+      await entry(title).waitFor();
+    await workbench.shot('editor-menu');
+    await entry('Explain').click();
+    await line('It adds all items.').waitFor();
+  });
+});
+
+describe('Suggest Names', () => {
+  it('offers names, and renames to the one that is picked', async () => {
+    keepPicture('names-failed');
+    const { page } = workbench;
+    await runCommand(page, 'View: Focus First Editor Group');
+    await runCommand(page, 'File: Revert File');
+    await goTo('let sum');
+    await goRight('let '.length);
+    await runCommand(page, 'Hearth: Suggest Names and Rename…');
+    await workbench.row('amount').waitFor();
+    await workbench.shot('suggest-names');
+    await workbench.row('amount').click();
+    await line('let amount = 0').waitFor();
+    await line('return amount').waitFor();
+  });
+});
+
+describe('where there is no model', () => {
+  beforeEach(async () => {
+    const failed = workbench.statusBarItem('Hearth: failed');
+    if (await failed.isVisible()) return;
+    configure({ model: '/nowhere/none.gguf' });
+    await runCommand(workbench.page, 'Hearth: Restart Sidecar');
+    await failed.waitFor();
+  });
+
+  it('each command says so, and what to do', async () => {
+    keepPicture('no-model-failed');
+    const { page } = workbench;
+    await goTo('console.');
+    for (const title of [
+      'Ask…',
+      'Ask About Selection…',
+      'Explain',
+      'Fix This Problem',
+      'Document This Code',
+      'Write Tests',
+      'Suggest Names and Rename…',
+      'Edit Inline…',
+      'Continue From Cursor',
+      'Generate Commit Message',
+      'Explain Terminal Selection',
+      'Switch Model…',
+      "Use Hearth in VS Code's Chat",
+    ]) {
+      await runCommand(page, 'Notifications: Clear All Notifications');
+      await workbench.toast('').waitFor({ state: 'detached' });
+      await runCommand(page, `Hearth: ${title}`);
+      const toast = workbench.toast('Hearth has no model to answer with');
+      await toast.filter({ hasText: 'Choose a Model' }).waitFor();
+      await toast.filter({ hasText: 'Restart' }).waitFor();
+    }
+    await workbench.shot('no-model');
+  });
+
+  it('the message leads to the setting that names one', async () => {
+    keepPicture('no-model-setting-failed');
+    const { page } = workbench;
+    await page.keyboard.press('Escape');
+    await runCommand(page, 'Hearth: Ask…');
+    await workbench
+      .toast('Hearth has no model to answer with')
+      .locator('.monaco-button')
+      .filter({ hasText: 'Choose a Model' })
+      .click();
+    await page
+      .locator('.settings-editor .setting-item-label')
+      .filter({ hasText: /^Model$/ })
+      .first()
+      .waitFor();
+  });
+});
+
+/** Answers the question whether to save what is not saved, where it comes. */
+async function discard(): Promise<void> {
+  const { page } = workbench;
+  const dialog = page.locator('.monaco-dialog-box').first();
+  const tabs = page.locator('.tabs-container .tab').first();
+  for (;;) {
+    await Promise.race([dialog.waitFor(), tabs.waitFor({ state: 'detached' })]);
+    if (!(await dialog.isVisible())) return;
+    await dialog.getByText("Don't Save", { exact: true }).click();
+    await dialog.waitFor({ state: 'hidden' });
+  }
+}
 
 function keepPicture(name: string): void {
   onTestFailed(async () => {

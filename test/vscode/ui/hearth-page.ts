@@ -1,8 +1,11 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Health } from '@hearth/protocol';
 import type { Locator, Page } from 'playwright-core';
+import { expect } from 'vitest';
 import { createMessageConnection, StreamMessageReader, StreamMessageWriter } from 'vscode-jsonrpc/node';
+import type { TestEditor } from '../harness/test-editor.js';
 
 /** The status bar entry of Hearth, when it says that a model is ready. */
 export function readyEntry(page: Page): Locator {
@@ -37,4 +40,21 @@ export async function askHealth(runtimeDirectory: string): Promise<Health> {
     connection.dispose();
     socket.destroy();
   }
+}
+
+/** How many requests the daemon has noted as cancelled in its log. */
+export function cancelledRequests({ logDirectory }: TestEditor): number {
+  const file = join(logDirectory, 'hearth.ndjson');
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  return text.split('\n').filter((line) => line.includes('"request_cancelled"')).length;
+}
+
+/**
+ * Sees that what was stopped on the page has stopped in the engine: by the daemon's own log, and since nothing runs.
+ *
+ * @param before {@link cancelledRequests} before it was stopped
+ */
+export async function engineStopped(editor: TestEditor, before: number): Promise<void> {
+  await expect.poll(() => cancelledRequests(editor)).toBe(before + 1);
+  await expect.poll(async () => (await askHealth(editor.runtimeDirectory)).admission.permitsInUse).toBe(0);
 }

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { askHealth, readyEntry, runCommand } from './hearth-page.js';
+import { cancelledRequests, engineStopped, readyEntry, runCommand } from './hearth-page.js';
 
 /** *Edit Inline* as a person meets it. The answer is scripted, so that what is to be decided is known. */
 
@@ -39,7 +39,7 @@ beforeAll(async () => {
   const file = path.join(configuration, 'config.json');
   writeFileSync(file, JSON.stringify({ engine: 'mock', mock: { tokens: answer, token_delay_ms: 600 } }));
   workbench = await openWorkbench({
-    files: { 'total.ts': original.join('\n') },
+    files: { 'total.ts': original.join('\n'), 'locked.ts': original.join('\n') },
     env: { HEARTH_CONFIG: file },
     settings: {
       'workbench.secondarySideBar.defaultVisibility': 'hidden',
@@ -47,6 +47,7 @@ beforeAll(async () => {
       // A test begins with the file as it is on the disk.
       'files.autoSave': 'off',
       'typescript.validate.enable': false,
+      'files.readonlyInclude': { '**/locked.ts': true },
       'hearth.inlineCompletions.enabled': false,
     },
   });
@@ -104,11 +105,10 @@ describe('Edit Inline', () => {
     await box().filter({ hasText: 'writing…' }).waitFor();
     await workbench.page.locator('.view-line').filter({ hasText: 'readonly number[]' }).first().waitFor();
     await workbench.shot('inline-edit-writing');
+    const before = cancelledRequests(workbench.editor);
     await box().locator('.codicon-debug-stop').click();
     await lens('Reject all').first().waitFor();
-    await expect
-      .poll(async () => (await askHealth(workbench.editor.runtimeDirectory)).admission.permitsInUse)
-      .toBe(0);
+    await engineStopped(workbench.editor, before);
     await lens('Reject all').first().click();
     await expect.poll(shown).toEqual(original);
   });
@@ -119,6 +119,9 @@ describe('Edit Inline', () => {
     await ask('Take readonly numbers and do not log.');
     await lens('Accept all').first().waitFor();
     expect(await lens('Accept').count()).toBe(3);
+    // No tooltip in the picture.
+    await workbench.page.mouse.move(900, 700);
+    await workbench.page.locator('.workbench-hover').waitFor({ state: 'hidden' });
     await workbench.shot('inline-edit');
     const marked = await textNow();
     expect(marked).toContain('number[]');
@@ -174,6 +177,34 @@ describe('Edit Inline', () => {
     await box().waitFor({ state: 'detached' });
     await expect.poll(textNow).toContain('console.log(sum); // mine');
     expect(readFileSync(path.join(workbench.editor.workspace, 'total.ts'), 'utf8')).toBe(original.join('\n'));
+  });
+
+  it('says of a locked document that it cannot be changed, stops, and goes on once it is unlocked', async () => {
+    keepPicture('inline-edit-locked-failed');
+    const { page } = workbench;
+    await workbench.openFile('locked.ts');
+    await runCommand(page, 'File: Reset Active Editor Read-only in Session');
+    await page.keyboard.press('Control+End');
+    const before = cancelledRequests(workbench.editor);
+    await runCommand(page, 'Hearth: Continue From Cursor');
+    await workbench.toast('This document cannot be changed').waitFor();
+    await engineStopped(workbench.editor, before);
+    await runCommand(page, 'Notifications: Clear All Notifications');
+
+    await selectAll();
+    await ask('Take readonly numbers and do not log.');
+    await box().filter({ hasText: 'it is locked, or read-only' }).waitFor();
+    await engineStopped(workbench.editor, before + 1);
+    expect(await textNow()).not.toContain('readonly');
+    await workbench.shot('inline-edit-locked');
+    await workbench
+      .toast('This document cannot be changed')
+      .locator('.monaco-button')
+      .filter({ hasText: 'Unlock and Retry' })
+      .click();
+    await lens('Accept all').first().waitFor();
+    await lens('Reject all').first().click();
+    await box().waitFor({ state: 'detached' });
   });
 });
 

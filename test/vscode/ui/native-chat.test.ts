@@ -8,7 +8,7 @@ import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
 import { chunk, json, UpstreamServer, type Seen } from '../../support/upstream.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { askHealth, readyEntry, runCommand } from './hearth-page.js';
+import { cancelledRequests, engineStopped, readyEntry, runCommand } from './hearth-page.js';
 
 /**
  * VS Code's own chat and inline chat, with the chat extension that VS Code brings along and nobody signed in, answered by
@@ -38,25 +38,31 @@ type Script = (asked: Asked, response: ServerResponse) => Promise<void> | void;
 
 let workbench: Workbench;
 let configuration: string;
+/** Where the daemon's settings stand. */
+let configFile: string;
 let service: UpstreamServer;
 let script: Script;
 
 beforeAll(async () => {
   configuration = await mkdtemp(path.join(os.tmpdir(), 'hearth-'));
   service = await UpstreamServer.listen(answerAsScripted);
-  const file = path.join(configuration, 'config.json');
+  configFile = path.join(configuration, 'config.json');
   const backend = { kind: 'openai-compat', base_url: service.url, context_size: 65_536 };
-  writeFileSync(file, JSON.stringify({ backends: [backend] }));
+  writeFileSync(configFile, JSON.stringify({ backends: [backend] }));
   workbench = await openWorkbench({
     bundledChat: true,
     files: {
       'add.ts': original,
       'sum.ts': original,
       'times.ts': original,
+      'wrong.ts': original.replace('a + b', 'a + c'),
       'big.txt': 'words '.repeat(100_000),
     },
-    env: { HEARTH_CONFIG: file },
-    settings: { 'hearth.inlineCompletions.enabled': false, 'editor.minimap.enabled': false },
+    env: { HEARTH_CONFIG: configFile },
+    settings: {
+      'hearth.inlineCompletions.enabled': false,
+      'editor.minimap.enabled': false,
+    },
   });
   await readyEntry(workbench.page).waitFor();
 });
@@ -86,6 +92,7 @@ describe('inline chat', () => {
     script = (_, response) => call(response, 'replace_string_in_file', edit('add.ts', 'a + b', 'a * b'));
     await askInline('add.ts', 'Multiply in place of adding');
     await line('return a * b').waitFor();
+    await workbench.page.locator('.zone-widget .codicon-stop-circle').first().waitFor({ state: 'hidden' });
     await workbench.shot('native-inline-chat');
     const { tools, tool_choice, temperature } = asked().at(-1) ?? {};
     expect(tools?.map((tool) => tool.function.name)).toEqual(['replace_string_in_file']);
@@ -108,6 +115,36 @@ describe('inline chat', () => {
     script = (_, response) => void response.destroy();
     await askInline('sum.ts', 'Multiply');
     await inlineAnswer('the connection to the service broke').waitFor();
+  });
+});
+
+describe('Stop in inline chat', () => {
+  it('stops the engine', async () => {
+    keepPicture('native-inline-stop-failed');
+    const cancelled = cancelledRequests(workbench.editor);
+    let stopped = (): void => undefined;
+    const isStopped = new Promise<void>((resolve) => {
+      stopped = resolve;
+    });
+    script = async (_, response) => {
+      response.once('close', stopped);
+      response.write(chunk('Thinking '));
+      await isStopped;
+    };
+    await askInline('sum.ts', 'Multiply for ever');
+    await expect
+      .poll(
+        () =>
+          asked()
+            .at(-1)
+            ?.messages.some(({ content }) => String(content).includes('for ever')),
+        patient,
+      )
+      .toBe(true);
+    await workbench.shot('native-inline-running');
+    await workbench.page.locator('.zone-widget .codicon-stop-circle').first().click();
+    await isStopped;
+    await engineStopped(workbench.editor, cancelled);
   });
 });
 
@@ -165,12 +202,34 @@ describe('@hearth', () => {
     expect(said[3]).toContain('why?');
   });
 
+  it('fixes, documents and tests what is open, and says what is wrong with it', async () => {
+    keepPicture('participant-code-failed');
+    await open('wrong.ts');
+    await workbench.page.locator('.squiggly-error').first().waitFor();
+    script = (_, response) =>
+      say(response, ['There is no `c`: ', 'it should be `b`.\n\n', '```ts\nreturn a + b;\n```\n']);
+    await ask('@hearth /fix ');
+    await chat().getByText('it should be').waitFor();
+    await chat().locator('.codicon-stop-circle').first().waitFor({ state: 'hidden' });
+    await workbench.shot('participant');
+    const fix = String(asked().at(-1)?.messages.at(-1)?.content);
+    expect(fix).toContain('return a + c;');
+    expect(fix).toContain("line 2: Cannot find name 'c'");
+    script = (_, response) => say(response, ['/** Adds. */', ' is what it wants.']);
+    await ask('@hearth /doc ');
+    await chat().getByText('is what it wants.').waitFor();
+    expect(String(asked().at(-1)?.messages.at(-1)?.content)).toContain('documentation comment');
+    script = (_, response) => say(response, ['Two tests ', 'will do.']);
+    await ask('@hearth /tests ');
+    await chat().getByText('Two tests will do.').waitFor();
+    expect(String(asked().at(-1)?.messages.at(-1)?.content)).toContain('Write tests for this code');
+  });
+
   it('tells of the daemon, its models and its queue without asking a model', async () => {
     keepPicture('participant-health-failed');
     const before = asked().length;
     await ask('@hearth /health ');
     await chat().getByText('Context: 65,536 tokens').waitFor();
-    await workbench.shot('participant');
     await ask('@hearth /models ');
     await chat().getByText('scripted (remote): scripted · ready').waitFor();
     await ask('@hearth /queue ');
@@ -192,6 +251,40 @@ describe('@hearth', () => {
   it('stops the engine when it is stopped', async () => {
     keepPicture('participant-stop-failed');
     await stopWhileCounting('@hearth count');
+  });
+});
+
+describe('where there is no model', () => {
+  beforeAll(async () => {
+    writeFileSync(configFile, JSON.stringify({ model: '/nowhere/none.gguf' }));
+    await runCommand(workbench.page, 'Hearth: Restart Sidecar');
+    await workbench.statusBarItem('Hearth: failed').waitFor();
+  });
+
+  it('@hearth says so, and what to do', async () => {
+    keepPicture('participant-no-model-failed');
+    await ask('@hearth hello');
+    await chat().getByText('Hearth has no model to answer with').waitFor();
+    await chat().getByText('Choose a Model', { exact: true }).waitFor();
+    await ask('@hearth /models ');
+    await chat().getByText('Hearth has no model to answer with').nth(1).waitFor();
+    await ask('@hearth /health ');
+    await chat().getByText('There is no such model file').last().waitFor();
+    await workbench.shot('participant-no-model');
+  });
+
+  it('chat says so, and what to do', async () => {
+    keepPicture('native-no-model-failed');
+    await ask('hello');
+    await expect
+      .poll(() => chat().innerText(), patient)
+      .toContain('Reason: Hearth has no model to answer with');
+  });
+
+  it('inline chat says so, and what to do', async () => {
+    keepPicture('native-inline-no-model-failed');
+    await askInline('sum.ts', 'Multiply');
+    await inlineAnswer('Hearth has no model to answer with').waitFor();
   });
 });
 
@@ -268,13 +361,12 @@ async function stopWhileCounting(question: string): Promise<void> {
     stopped();
   };
   const before = await chat().getByText('word3').count();
+  const cancelled = cancelledRequests(workbench.editor);
   await ask(question);
   await chat().getByText('word3').nth(before).waitFor();
   await chat().locator('.codicon-stop-circle').first().click();
   await isStopped;
-  await expect
-    .poll(async () => (await askHealth(workbench.editor.runtimeDirectory)).admission.permitsInUse, patient)
-    .toBe(0);
+  await engineStopped(workbench.editor, cancelled);
 }
 
 async function open(file: string): Promise<void> {
