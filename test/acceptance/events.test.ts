@@ -97,6 +97,7 @@ describe('engine events', () => {
         const daemon = await hearth.serve({ home, args, mock: { pre_stream_error: fault } });
         const before = collector.collected.length;
         await askOnce(home.inferenceSocket, say('one'));
+        await collector.waitFor(before + posted);
         // The end of the daemon brings out what waits.
         await daemon.stop();
         const now = collector.collected.slice(before);
@@ -160,11 +161,18 @@ describe('engine events', () => {
       const daemon = await hearth.serve({ home, args, mock: { name: 'm', tokens: ['a', 'b'] } });
       await askOnce(home.inferenceSocket, say('one'));
       await askOnce(home.inferenceSocket, say('two'));
+      const sent = (): readonly unknown[] =>
+        collector.collected.flatMap(({ path, body }) => {
+          expect(path).toBe('/v1/traces');
+          return spansOf(body);
+        });
+      // The end of the daemon waits for no more than a moment.
+      await until(
+        () => (sent().length >= 2 ? true : undefined),
+        () => `${sent().length} of 2 spans came`,
+      );
       await daemon.stop();
-      const spans = collector.collected.flatMap(({ path, body }) => {
-        expect(path).toBe('/v1/traces');
-        return spansOf(body);
-      });
+      const spans = sent();
       expect(spans).toHaveLength(2);
       expect(JSON.stringify(spans)).toContain('gen_ai.usage.output_tokens');
       expect(JSON.stringify(spans)).not.toContain('hello');
