@@ -94,7 +94,7 @@ async function useInStore(name: string): Promise<{ release(): void }> {
 export async function makeDeviceChoice(wanted: Config['accelerator']): Promise<DeviceChoice> {
   const { DeviceChoice } = await import('../engine/llama/device-choice.js');
   const { testGpu } = await import('../engine/llama/gpu-self-test.js');
-  const { findWorker } = await import('../engine/llama/llama-engine.js');
+  const { findWorker } = await import('../engine/llama/find-worker.js');
   return new DeviceChoice({
     wanted,
     store: new AcceleratorStore(modelsHome(process.env)),

@@ -1,29 +1,25 @@
-import { createHash, randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { statSync } from 'node:fs';
 import { HearthError, toHearthError } from '@hearth/protocol';
 import type { BackendState, ErrorCode, LoadPhase, ModelInfo, ResolvedGeneration } from '@hearth/protocol';
 import { type GpuKind, kindNames } from '../../accelerators/kinds.js';
-import { findUpwards } from '../../models/find-upwards.js';
 import type { GgufFacts } from '../../models/gguf-check.js';
-import type { KeyValueType } from '../../models/memory/key-value-type.js';
-import type { ModelSource } from '../../models/model-source.js';
 import { ChecksumError } from '../../models/trust/quarantine.js';
 import { openTrustedFile, type TrustedFile } from '../../models/trust/trusted-file.js';
+import { type Restart, RestartPolicy, defaultRestartOptions } from '../../supervisor/restart-policy.js';
 import { generatorCapabilities } from '../encoding.js';
 import type { EmbedInput, Embeddings, EngineCapabilities, Rendered, Scores } from '../encoding.js';
 import { cannot, EngineFailure } from '../engine.js';
 import type { Engine, EngineChunk, EngineEvents } from '../engine.js';
-import {
-  type Restart,
-  RestartPolicy,
-  type RestartOptions,
-  defaultRestartOptions,
-} from '../../supervisor/restart-policy.js';
 import { toUnitVector } from '../unit-vector.js';
 import { afterCardDeath, type CardDeaths, isCardLost } from './card-deaths.js';
+import { capabilitiesFor, modelInfoOf } from './describe-model.js';
 import type { ChosenDevice } from './device-choice.js';
+import type { LlamaEngineOptions, LoadPlan } from './engine-options.js';
+import { findWorker } from './find-worker.js';
 import { HangWatch } from './hang-watch.js';
+import { closeDraft, type Incarnation, longestStepOf, type Reply } from './incarnation.js';
+import { chooseContextSize, orderLoad, recallThreads, rememberThreads, settleDevice } from './load-order.js';
+import { cancelled, chunksOf, endOf, expectKind, toEngineFailure, withSeed, wrongAnswer } from './replies.js';
 import { ReplyQueue } from './reply-queue.js';
 import { resuming, type CountedChunk } from './resuming.js';
 import { slicesOf } from './slices.js';
@@ -31,141 +27,19 @@ import { SpeedMeter } from './speed-meter.js';
 import { taskPrompt } from './task-prompts.js';
 import { classifyDeath, findAssertion } from './worker-death.js';
 import type { WorkerExit } from './worker-death.js';
-import { machineKey } from './thread-memory.js';
-import type { ThreadMemory } from './thread-memory.js';
 import { WorkerProcess, defaultStopTimes } from './worker-process.js';
-import type { StopTimes } from './worker-process.js';
-import type {
-  DriverName,
-  FromWorker,
-  GenerationResult,
-  GpuOrder,
-  LoadOrder,
-  Piece,
-  Question,
-  QuestionAnswer,
-  LoadedInfo,
-  RequestFailure,
-  StatesOrder,
-  StepGrammars,
-  ThreadChoice,
-} from './worker/messages.js';
+import type { FromWorker, LoadedInfo, Question, QuestionAnswer, ThreadChoice } from './worker/messages.js';
 
-/** What a {@link LlamaEngine} is made with. */
-export interface LlamaEngineOptions {
-  readonly source: ModelSource;
-  /** How many generations can run at once; each has a context of its own. */
-  readonly sequences: number;
-  /** Tokens of context for each. Default: what the model was trained on, at most 8192. */
-  readonly contextSize?: number;
-  /** Default: `llama`. */
-  readonly name?: string;
-  /** The worker's bundle. Default: `engine-worker.mjs` beside this code or in `dist` above it. */
-  readonly workerPath?: string;
-  readonly restart?: Partial<RestartOptions>;
-  /** Silence after which a worker with work counts as hung. Default: 10 000 ms. */
-  readonly hangTimeoutMs?: number;
-  readonly stopTimes?: StopTimes;
-  /** Chooses what computes, before each load. Default: the processor. @throws an AbortError after its signal */
-  readonly chooseDevice?: (signal: AbortSignal) => Promise<ChosenDevice>;
-  /**
-   * Chooses the tokens of context for each sequence, and the layers for a graphics card, when the file has been
-   * checked. Default: those of the other options, and all layers.
-   *
-   * @throws HearthError `insufficient_memory` where it cannot be loaded
-   */
-  readonly planLoad?: (
-    facts: GgufFacts,
-    device: ChosenDevice,
-    /** Of the model that guesses ahead. */
-    draft: GgufFacts | undefined,
-  ) => Promise<LoadPlan>;
-  /** Says that the model is in use while a worker has it or loads it. Default: nobody is told. */
-  readonly claim?: (source: ModelSource) => Promise<{ release(): void }>;
-  /** Where links to and copies of a model file are made for its worker; see {@link openTrustedFile}. */
-  readonly privateDirectory?: string;
-  /** The driver to take and no other. Default: the C interface where it works, else node-llama-cpp. */
-  readonly driver?: DriverName;
-  /** Most bytes of saved states in the worker's memory. Default: 256 MiB. */
-  readonly stateMemoryBytes?: number;
-  /** Where states are kept on disk. Default: nowhere. */
-  readonly stateDirectory?: string;
-  /** Most bytes of states on disk. Default: 4 GiB. */
-  readonly stateDiskBytes?: number;
-  /** Guesses tokens ahead where that pays: from what stands before, or with {@link draftModel}. Default: `off`. */
-  readonly drafts?: 'off' | 'lookup' | 'draft';
-  /** A smaller model with the same vocabulary. Where it cannot be used the model works without, and says why. */
-  readonly draftModel?: ModelSource;
-  /** Where it is kept how many threads are the fastest. Default: it is measured at each load. */
-  readonly threadMemory?: ThreadMemory;
-}
+export type { LlamaEngineOptions, LoadPlan } from './engine-options.js';
 
-/** How a model is to be loaded. */
-export interface LoadPlan {
-  readonly contextSize: number;
-  /** 0: the processor computes everything. */
-  readonly gpuLayers: number;
-  /** How keys and values are kept. @default f16 */
-  readonly keyValueType?: KeyValueType;
-}
-
-const defaultContextSize = 8192;
-/** More than any model has. */
-const allLayers = 1000;
-const defaultStateMemoryBytes = 256 * 1024 * 1024;
-const defaultStateDiskBytes = 4 * 1024 * 1024 * 1024;
-/** A smaller model is fastest with one thread, whatever the machine. */
-const calibrateFromBytes = 20_000_000;
-/** Tokens of a prompt that such a model evaluates at once: that takes milliseconds. */
-const smallModelBatch = 512;
 /** Chunks that the worker may send before any is consumed. */
 const creditWindow = 8;
 /** Chunks after whose consumption credit is given back: half the window, so that the worker never has to wait. */
 const creditBatch = creditWindow / 2;
-/** A native call that takes longer will not come back. One micro-batch of the largest model takes seconds. */
-const longestStepMs = 120_000;
-/** A step that samples with a grammar takes milliseconds more than one without; a prompt's micro-batch is none. */
-const longestGrammarStepMs = 20_000;
-/** The same where nobody waits for what the grammar gives: the others are worth more than its sequence. */
-const longestAbandonedStepMs = 5000;
 /** Times the hang timeout that a load may go without an answer: reading a large header keeps the worker busy. */
 const loadPatience = 6;
 /** Progress of a load is told in steps of this size. */
 const progressStep = 0.05;
-
-type Reply =
-  | { readonly kind: 'chunk'; readonly piece: Piece; readonly tokens: number }
-  | { readonly kind: 'done'; readonly result: GenerationResult }
-  | { readonly kind: 'counted'; readonly counts: readonly number[] }
-  | { readonly kind: 'answered'; readonly answer: QuestionAnswer }
-  | { readonly kind: 'failed'; readonly error: EngineFailure };
-
-/** A worker and what is known of it. Gone with the worker. */
-interface Incarnation {
-  readonly worker: WorkerProcess;
-  readonly watch: HangWatch;
-  /** What computes there, and the layers that a card takes. */
-  readonly device: ChosenDevice;
-  readonly gpuLayers: number;
-  /** The file that it loads; given back when it has. */
-  readonly file: TrustedFile;
-  /** The same of the model that guesses ahead, or why there is none. */
-  readonly draft: TrustedFile | { readonly problem: string } | undefined;
-  readonly pending: Map<number, ReplyQueue<Reply>>;
-  hung: boolean;
-  /** It hung in a step that sampled with a client's grammar: that says nothing of the engine. */
-  byGrammar: boolean;
-
-  /**
-   * `said`: it still works on what a request left behind, and is to be ended once nobody waits for it; `ended`: it was, and
-   * nobody lost anything.
-   */
-  spent: 'no' | 'said' | 'ended';
-  /** When it became ready, in milliseconds of a monotonic clock. */
-  readyAt: number | undefined;
-  /** Why the model cannot be served, said by the worker itself. */
-  fatal: HearthError | undefined;
-}
 
 /**
  * llama.cpp behind the Engine port: a worker process of its own for one model. When the worker dies, its own
@@ -348,7 +222,7 @@ export class LlamaEngine implements Engine {
     let inputTokens = 0;
     for (const texts of slicesOf(input.texts)) {
       const question = { kind: 'embed', texts: texts.map((text) => prompt + text) } as const;
-      const answer = expect(await this.#ask(question, signal), 'vectors');
+      const answer = expectKind(await this.#ask(question, signal), 'vectors');
       for (const vector of answer.vectors) vectors.push(toUnitVector(vector, dimensions));
       inputTokens += answer.tokens;
     }
@@ -360,7 +234,7 @@ export class LlamaEngine implements Engine {
     const scores: number[] = [];
     let inputTokens = 0;
     for (const slice of slicesOf(documents)) {
-      const answer = expect(await this.#ask({ kind: 'rank', query, documents: slice }, signal), 'scores');
+      const answer = expectKind(await this.#ask({ kind: 'rank', query, documents: slice }, signal), 'scores');
       scores.push(...answer.scores);
       inputTokens += answer.tokens;
     }
@@ -368,7 +242,7 @@ export class LlamaEngine implements Engine {
   }
 
   async tokenize(text: string, signal: AbortSignal): Promise<readonly number[]> {
-    return expect(await this.#ask({ kind: 'tokenize', text }, signal), 'tokens').tokens;
+    return expectKind(await this.#ask({ kind: 'tokenize', text }, signal), 'tokens').tokens;
   }
 
   async detokenize(tokens: readonly number[], signal: AbortSignal): Promise<string> {
@@ -376,12 +250,15 @@ export class LlamaEngine implements Engine {
     if (this.#facts !== undefined && tokens.some((token) => token >= size)) {
       throw new EngineFailure('invalid_request', `tokens: the vocabulary ends at ${String(size - 1)}`);
     }
-    return expect(await this.#ask({ kind: 'detokenize', tokens }, signal), 'text').text;
+    return expectKind(await this.#ask({ kind: 'detokenize', tokens }, signal), 'text').text;
   }
 
   async render(request: ResolvedGeneration, signal: AbortSignal): Promise<Rendered> {
     if (!this.#capabilities.generate) throw cannot('generate');
-    const { text, tokens, grammar } = expect(await this.#ask({ kind: 'render', request }, signal), 'prompt');
+    const { text, tokens, grammar } = expectKind(
+      await this.#ask({ kind: 'render', request }, signal),
+      'prompt',
+    );
     return { prompt: text, promptTokens: tokens, ...(grammar === undefined ? {} : { grammar }) };
   }
 
@@ -440,7 +317,7 @@ export class LlamaEngine implements Engine {
         const found = await this.#chooseDevice();
         const draftFacts = draft === undefined || 'problem' in draft ? undefined : draft.facts;
         const plan = await this.#options.planLoad?.(file.facts, found, draftFacts);
-        const measured = await this.#recall(found);
+        const measured = await recallThreads(this.#options, found);
         if (!signal.aborted) this.#spawn(file, found, plan, measured, draft);
         else await Promise.all([file.close(), closeDraft(draft)]);
       } catch (error) {
@@ -488,12 +365,8 @@ export class LlamaEngine implements Engine {
       );
     }
     const workerPath = this.#options.workerPath ?? findWorker();
-    const { source, sequences, driver } = this.#options;
-    const trained = facts.contextLength ?? defaultContextSize;
-    const contextSize = Math.min(
-      plan?.contextSize ?? this.#options.contextSize ?? defaultContextSize,
-      trained,
-    );
+    const { source } = this.#options;
+    const contextSize = chooseContextSize(this.#options, plan, facts);
     const { device, gpuLayers } = settleDevice(found, plan);
     const worker = new WorkerProcess(workerPath, (message) => {
       this.#hear(incarnation, message, contextSize, facts);
@@ -528,25 +401,9 @@ export class LlamaEngine implements Engine {
     });
     watch.setBusy(true, loadPatience);
     this.#setPhase({ phase: 'mmap', path: source.path, progress: 0 });
-    const threads = source.threads ?? (source.sizeBytes < calibrateFromBytes ? 1 : undefined);
-    const { longestTokenBytes } = facts;
     worker.send({
       kind: 'load',
-      order: {
-        path: file.path,
-        sequences,
-        contextSize,
-        threads,
-        ...(source.sizeBytes < calibrateFromBytes ? { batch: smallModelBatch } : {}),
-        longestTokenBytes,
-        ...(driver === undefined ? {} : { driver }),
-        ...(measured === undefined ? {} : { measured }),
-        states: this.#orderStates(),
-        ...(device.kind === 'cpu' ? {} : { gpu: orderGpu(device, gpuLayers) }),
-        drafts: this.#options.drafts ?? 'off',
-        ...this.#orderDraft(draft),
-        keyValueType: plan?.keyValueType ?? 'f16',
-      },
+      order: orderLoad(this.#options, { file, draft, contextSize, device, gpuLayers, measured, plan }),
     });
   }
 
@@ -562,38 +419,6 @@ export class LlamaEngine implements Engine {
     } catch (error) {
       return { problem: toHearthError(error).message };
     }
-  }
-
-  #orderDraft(draft: Incarnation['draft']): Pick<LoadOrder, 'draft'> {
-    const { draftModel } = this.#options;
-    if (draftModel === undefined || draft === undefined || 'problem' in draft) return {};
-    const isSmall = draftModel.sizeBytes < calibrateFromBytes;
-    return { draft: { path: draft.path, name: draftModel.displayName, ...(isSmall ? { threads: 1 } : {}) } };
-  }
-
-  /** What is known of this model on this machine; beside a graphics card other widths are the best. */
-  async #recall({ kind }: ChosenDevice): Promise<ThreadChoice | undefined> {
-    if (kind !== 'cpu') return undefined;
-    const { source, threadMemory, driver } = this.#options;
-    return threadMemory?.recall(machineKey(identify(source), driver ?? 'ffi'));
-  }
-
-  /** Keeps what was measured while nothing else ran. */
-  async #remember({ choice, choiceFrom, batch, driver, gpu }: LoadedInfo): Promise<void> {
-    const isNew = choiceFrom === 'measured' || (choiceFrom === 'remembered' && batch?.from === 'measured');
-    if (choice === undefined || !isNew || gpu !== undefined) return;
-    const isToKeep = batch?.from === 'measured' || batch?.from === 'remembered';
-    const kept = isToKeep ? { ...choice, batch: batch.tokens } : choice;
-    await this.#options.threadMemory?.keep(machineKey(identify(this.#options.source), driver), kept);
-  }
-
-  /** States fit one model only: they go by what its file hashes to, or else by which file it is. */
-  #orderStates(): StatesOrder {
-    const { source, stateMemoryBytes, stateDirectory, stateDiskBytes } = this.#options;
-    const memoryBytes = stateMemoryBytes ?? defaultStateMemoryBytes;
-    if (stateDirectory === undefined) return { memoryBytes };
-    const bytes = stateDiskBytes ?? defaultStateDiskBytes;
-    return { memoryBytes, disk: { directory: stateDirectory, bytes, key: identify(source) } };
   }
 
   #hear(incarnation: Incarnation, message: FromWorker, contextSize: number, facts: GgufFacts): void {
@@ -647,7 +472,7 @@ export class LlamaEngine implements Engine {
     }
     await incarnation.file.close();
     await closeDraft(incarnation.draft);
-    await this.#remember(info);
+    await rememberThreads(this.#options, info);
     if (this.#current === incarnation) this.#ready(incarnation, info, facts);
   }
 
@@ -658,25 +483,7 @@ export class LlamaEngine implements Engine {
     this.#hasLoaded = true;
     this.#capabilities = capabilitiesFor(info);
     this.#facts = facts;
-    this.#model = {
-      id: source.id,
-      displayName: source.displayName,
-      contextSize: info.contextSize,
-      sizeBytes: facts.sizeBytes,
-      infill: info.infill,
-      ...(this.#capabilities.embed ? { dimensions: info.embedder?.dimensions ?? 0 } : {}),
-      chat: facts.chatTemplate,
-      driver: info.driver,
-      ...(info.driverReason === undefined ? {} : { driverReason: info.driverReason }),
-      threads: info.threads,
-      threadsFrom: info.choiceFrom ?? (source.threads === undefined ? 'fixed' : 'configured'),
-      ...draftOf(info, incarnation.draft),
-      ...(info.batch === undefined ? {} : { batch: info.batch.tokens, batchFrom: info.batch.from }),
-      accelerator: describeDevice(incarnation, info),
-      // The other driver cannot say how likely its tokens are.
-      ...(facts.confidence === undefined || info.driver !== 'ffi' ? {} : { confidence: facts.confidence }),
-      ...(source.caution === undefined ? {} : { caution: source.caution }),
-    };
+    this.#model = modelInfoOf(source, incarnation, info, facts, this.#capabilities);
     this.#watchWork(incarnation);
     this.#setState({ kind: 'ready' });
   }
@@ -836,138 +643,6 @@ export class LlamaEngine implements Engine {
   }
 }
 
-/** The worker's bundle of this build. @throws HearthError where it is not there */
-export function findWorker(): string {
-  const found = findUpwards(import.meta.url, ['engine-worker.mjs', 'dist/engine-worker.mjs']);
-  if (found !== undefined) return found;
-  throw new HearthError(
-    'internal',
-    'This copy of Hearth lacks its engine worker. Build or install it again.',
-  );
-}
-
-/** A card that has no room for a single layer does not compute. */
-function settleDevice(
-  device: ChosenDevice,
-  plan: LoadPlan | undefined,
-): { readonly device: ChosenDevice; readonly gpuLayers: number } {
-  if (device.kind === 'cpu') return { device, gpuLayers: 0 };
-  const gpuLayers = plan?.gpuLayers ?? allLayers;
-  if (gpuLayers > 0) return { device, gpuLayers };
-  const reason = `${kindNames[device.kind]}: ${device.name} has no room for any layer of this model.`;
-  return { device: { kind: 'cpu', reason }, gpuLayers: 0 };
-}
-
-async function closeDraft(draft: Incarnation['draft']): Promise<void> {
-  if (draft !== undefined && !('problem' in draft)) await draft.close();
-}
-
-/** What guesses ahead, as it is shown. */
-function draftOf({ draft: loaded }: LoadedInfo, ordered: Incarnation['draft']): Pick<ModelInfo, 'draft'> {
-  const draft = loaded ?? (ordered !== undefined && 'problem' in ordered ? ordered : undefined);
-  return draft === undefined ? {} : { draft };
-}
-
-function orderGpu({ kind, folder }: Exclude<ChosenDevice, { kind: 'cpu' }>, layers: number): GpuOrder {
-  return { kind, layers, ...(folder === undefined ? {} : { folder }) };
-}
-
-function describeDevice(
-  { device, gpuLayers }: Incarnation,
-  { cpuVariant }: LoadedInfo,
-): NonNullable<ModelInfo['accelerator']> {
-  const variant = cpuVariant === undefined ? {} : { cpuVariant };
-  if (device.kind !== 'cpu') return { kind: device.kind, device: device.name, gpuLayers, ...variant };
-  return { kind: 'cpu', ...variant, ...(device.reason === undefined ? {} : { reason: device.reason }) };
-}
-
-/** Which model it is, as a hash. */
-function identify({ sha256, path }: ModelSource): string {
-  const { size, mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0, mtimeMs: 0 };
-  return createHash('sha256')
-    .update(sha256 ?? `${path}:${String(size)}:${String(mtimeMs)}`)
-    .digest('hex');
-}
-
-async function* chunksOf(counted: AsyncIterable<CountedChunk>): AsyncGenerator<EngineChunk, void, void> {
-  for await (const { chunk } of counted) yield chunk;
-}
-
-/** `request` with a seed: made again, its answer is the same. */
-function withSeed(request: ResolvedGeneration): ResolvedGeneration {
-  const { sampling } = request;
-  return { ...request, sampling: { ...sampling, seed: sampling.seed ?? randomInt(largestSeed) } };
-}
-
-/** llama.cpp takes the largest 32-bit number to mean a random seed. */
-const largestSeed = 0xff_ff_ff_ff;
-
-const longestStepOf: Readonly<Record<StepGrammars, number>> = {
-  none: longestStepMs,
-  wanted: longestGrammarStepMs,
-  abandoned: longestAbandonedStepMs,
-};
-
 function capitalised(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
-}
-
-function wrongAnswer(): EngineFailure {
-  return new EngineFailure('internal', 'The engine gave a wrong answer.');
-}
-
-/** `answer`, which must be of this kind. @throws EngineFailure */
-function expect<Kind extends QuestionAnswer['kind']>(
-  answer: QuestionAnswer,
-  kind: Kind,
-): Extract<QuestionAnswer, { kind: Kind }> {
-  if (isOfKind(answer, kind)) return answer;
-  throw wrongAnswer();
-}
-
-function isOfKind<Kind extends QuestionAnswer['kind']>(
-  answer: QuestionAnswer,
-  kind: Kind,
-): answer is Extract<QuestionAnswer, { kind: Kind }> {
-  return answer.kind === kind;
-}
-
-/** A model that was trained for vectors or scores does not generate, and one that generates gives neither. */
-function capabilitiesFor({ infill, embedder, tools, thinking }: LoadedInfo): EngineCapabilities {
-  const encodes = embedder?.only === true;
-  return {
-    generate: !encodes,
-    embed: encodes && embedder.gives === 'vectors',
-    rerank: encodes && embedder.gives === 'scores',
-    tokenize: true,
-    vision: false,
-    tools: tools === true,
-    thinking: thinking === true,
-    infill,
-  };
-}
-
-const cancelled: EngineChunk = {
-  kind: 'done',
-  stopReason: 'cancelled',
-  usage: { prompt_tokens: 0, completion_tokens: 0 },
-};
-
-function endOf(result: GenerationResult, isAborted: boolean): EngineChunk {
-  const { stopReason, usage, decode, stopDetail, prefillMs, draft } = result;
-  return {
-    kind: 'done',
-    stopReason: isAborted ? 'cancelled' : stopReason,
-    usage,
-    ...(stopDetail === undefined || isAborted ? {} : { stopDetail }),
-    timings: {
-      decodeMs: decode.milliseconds,
-      ...(prefillMs === undefined ? {} : { prefillMs }),
-      ...(draft === undefined ? {} : { draftTokens: draft.tokens, draftAccepted: draft.accepted }),
-    },
-  };
-}
-
-function toEngineFailure({ kind, message }: RequestFailure): EngineFailure {
-  return new EngineFailure(kind, message);
 }
