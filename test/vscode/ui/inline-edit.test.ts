@@ -37,7 +37,7 @@ let configuration: string;
 beforeAll(async () => {
   configuration = await mkdtemp(path.join(os.tmpdir(), 'hearth-'));
   const file = path.join(configuration, 'config.json');
-  writeFileSync(file, JSON.stringify({ engine: 'mock', mock: { tokens: answer, token_delay_ms: 600 } }));
+  writeFileSync(file, JSON.stringify({ engine: 'mock', mock: { tokens: answer, token_delay_ms: 1000 } }));
   workbench = await openWorkbench({
     files: { 'total.ts': original.join('\n'), 'locked.ts': original.join('\n') },
     env: { HEARTH_CONFIG: file },
@@ -69,17 +69,17 @@ afterEach(async () => {
 const box = () => workbench.page.locator('.review-widget');
 const lens = (title: string) => workbench.page.locator('.codelens-decoration a').filter({ hasText: title });
 const textNow = async (): Promise<string> => (await workbench.visibleText()).trimEnd();
-/** The lines that are shown, from the top. */
-const shown = async (): Promise<readonly string[]> => {
-  const lines = await workbench.page.locator('.editor-group-container.active .view-line').all();
-  const placed = await Promise.all(
-    lines.map(async (line) => ({
-      top: (await line.boundingBox())?.y ?? 0,
-      text: ((await line.textContent()) ?? '').replaceAll('\u00A0', ' '),
-    })),
+/** The lines that are shown, from the top: all at one moment, because the editor replaces them as it likes. */
+const shown = (): Promise<readonly string[]> =>
+  workbench.page.locator('.editor-group-container.active .view-line').evaluateAll((lines) =>
+    lines
+      .map((line) => ({
+        top: line.getBoundingClientRect().y,
+        text: line.textContent.replaceAll('\u00A0', ' '),
+      }))
+      .sort((one, other) => one.top - other.top)
+      .map(({ text }) => text),
   );
-  return placed.sort((one, other) => one.top - other.top).map(({ text }) => text);
-};
 
 async function selectAll(): Promise<void> {
   await workbench.page.locator('.editor-group-container.active .view-line').first().click();
