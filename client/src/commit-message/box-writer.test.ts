@@ -45,6 +45,18 @@ describe('a box that a message is written into', () => {
     expect(taken()).toBe(0);
   });
 
+  it.each(Array.from({ length: 12 }, (_, turns) => turns))(
+    'shows what comes %i turns after the text before',
+    async (turns) => {
+      const { box, writer } = writing();
+      writer.show('fix');
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      writer.show('fix: x');
+      await writer.settled();
+      expect(box.text()).toBe('fix: x');
+    },
+  );
+
   it('is left to whoever deletes what was written, though it was ours a moment before', async () => {
     const { box, writer, type, taken } = writing();
     writer.show('fix');

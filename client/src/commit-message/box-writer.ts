@@ -55,22 +55,26 @@ export function boxWriter(box: TextBox, onTaken: () => void): BoxWriter {
     }
   };
   const drain = async (): Promise<void> => {
-    while (wanted !== undefined && !isTaken()) {
-      const text = wanted;
-      wanted = undefined;
-      await put(text);
+    try {
+      while (wanted !== undefined && !isTaken()) {
+        const text = wanted;
+        wanted = undefined;
+        await put(text);
+      }
+    } finally {
+      // In the same turn as the last look at what is wanted: what comes from now on begins anew.
+      writing = undefined;
     }
   };
   return {
     look,
     show: (text) => {
+      if (isTaken()) return;
       wanted = text;
-      writing ??= drain().finally(() => {
-        writing = undefined;
-      });
+      writing ??= drain();
     },
     settled: async () => {
-      await writing;
+      while (writing !== undefined) await writing;
       return !isTaken();
     },
   };

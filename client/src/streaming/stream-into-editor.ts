@@ -42,7 +42,8 @@ export function streamIntoEditor(editor: TextEditor): EditorStream {
   const isUnseen = (): boolean => writing !== undefined;
   const current = (): Insertion | undefined => place;
   const write = async (text: string): Promise<boolean> => {
-    const piece = document.eol === EndOfLine.CRLF ? text.replace(/\r?\n/g, '\r\n') : text;
+    // As VS Code would write it, or its change event would not be known again.
+    const piece = text.replace(/\r\n?|\n/g, document.eol === EndOfLine.CRLF ? '\r\n' : '\n');
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const now = current();
       if (now === undefined || document.isClosed) return false;

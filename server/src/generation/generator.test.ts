@@ -160,6 +160,21 @@ describe('the life of a request', () => {
     expect(() => router.route(undefined)).not.toThrow();
   });
 
+  it('a consumer that goes away at news of the queue gives back the permit that it was given meanwhile', async () => {
+    const { parts } = setUp();
+    const first = await parts.admission.acquire(
+      { id: 'first', client: 'other', class: 'chat', model: undefined },
+      never,
+    );
+    const waiting = generate(parts, { ...request, events: true }, caller, never);
+    expect((await waiting.next()).value).toMatchObject({ kind: 'queued' });
+    if (first.kind === 'granted') first.permit.release();
+    expect(parts.admission.permitsInUse).toBe(1);
+    await waiting.return(undefined);
+    await new Promise(setImmediate);
+    expect(parts.admission.permitsInUse).toBe(0);
+  });
+
   it('a stream can be cancelled by its id, and nobody else is', async () => {
     const { parts } = setUp({ tokenDelayMs: 5 }, 2);
     const one = all(generate(parts, request, caller, never));

@@ -5,7 +5,7 @@ import {
   resolveGeneration,
   toHearthError,
 } from '@hearth/protocol';
-import type { Admission, Permit } from '../admission/admission.js';
+import type { Admission, Admitted, Permit } from '../admission/admission.js';
 import type { Caller, GenerationEvent } from '../daemon-api.js';
 import type { EngineChunk } from '../engine/engine.js';
 import type { RecordActivity } from '../record-activity.js';
@@ -125,9 +125,11 @@ async function* admit(
     },
     stream.signal,
   );
+  let isHandedOn = false;
   try {
     if (request.events === true) yield* queue.until(admitted);
     const outcome = await admitted;
+    isHandedOn = true;
     return outcome.kind === 'granted' ? outcome.permit : undefined;
   } catch (error) {
     const code = error instanceof HearthError ? error.code : 'internal';
@@ -135,7 +137,18 @@ async function* admit(
     throw error;
   } finally {
     endNews?.();
+    // Whoever was told of the wait has left in the middle of an event: nobody else has the permit, or will.
+    if (!isHandedOn) giveBack(admitted);
   }
+}
+
+function giveBack(admitted: Promise<Admitted>): void {
+  admitted.then(
+    (outcome) => {
+      if (outcome.kind === 'granted') outcome.permit.release();
+    },
+    () => undefined,
+  );
 }
 
 async function keyFor(
