@@ -34,7 +34,7 @@ describe('the tooltip', () => {
       'It is tiny.',
       '1 of 4 running',
       '2 of 10 waiting',
-      'hearth.model',
+      'command:hearth.chooseModel',
     ]) {
       expect(tooltip).toContain(part);
     }

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { HearthError } from '@hearth/protocol';
+import { HearthError, toHearthError } from '@hearth/protocol';
 import type { Config } from '../config/config.js';
 import type { Engine } from '../engine/engine.js';
 import type { ModelSource } from '../models/model-source.js';
@@ -37,7 +37,7 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
   const devices = await makeDeviceChoice(config.accelerator);
   const { active_permits: sequences, engine_driver: driver } = config;
   const threadMemory = new ThreadMemory(path.join(modelsHome(process.env), '..', 'threads.json'));
-  const draftModel = config.speculation === 'draft' ? await resolveModel(config.draft_model) : undefined;
+  const draftModel = config.speculation === 'draft' ? await findDraft(config.draft_model) : undefined;
   return ({ source, name, contextSize }) =>
     new LlamaEngine({
       source,
@@ -57,12 +57,22 @@ export async function llamaMaker(config: Config): Promise<(choice: LlamaChoice) 
         const wish = { contextSize, sequences, gpuLayers: config.gpu_layers, keyValueType };
         const free = await freeMemory();
         if (device.kind !== 'cpu') return { ...fitOnGpu(facts, wish, free, device), keyValueType };
-        const left = draft === undefined ? free : besideDraft(free, draft, wish);
+        const drafts = draft !== undefined && facts.purpose === 'generate';
+        const left = !drafts ? free : besideDraft(free, draft, wish);
         return { contextSize: fitModel(facts, wish, left).contextSize, gpuLayers: 0, keyValueType };
       },
       ...(name === undefined ? {} : { name }),
       ...(contextSize === undefined ? {} : { contextSize }),
     });
+}
+
+/** A draft model that is not there keeps no model from its work: it is said in the model's state. */
+async function findDraft(named: string | undefined): Promise<ModelSource | { readonly problem: string }> {
+  try {
+    return await resolveModel(named);
+  } catch (error) {
+    return { problem: toHearthError(error).message };
+  }
 }
 
 /** What a draft model, whose context is as long as the model's, leaves free. */

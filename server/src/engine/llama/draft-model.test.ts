@@ -12,7 +12,7 @@ import type { TestWorker } from './testing.js';
 
 /** A model that guesses ahead changes how fast an answer comes, and not what it says. */
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let worker: TestWorker;
 let folder: string;

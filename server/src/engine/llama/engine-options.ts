@@ -51,7 +51,7 @@ export interface LlamaEngineOptions {
   /** Guesses tokens ahead where that pays: from what stands before, or with {@link draftModel}. Default: `off`. */
   readonly drafts?: 'off' | 'lookup' | 'draft';
   /** A smaller model with the same vocabulary. Where it cannot be used the model works without, and says why. */
-  readonly draftModel?: ModelSource;
+  readonly draftModel?: ModelSource | { readonly problem: string };
   /** Where it is kept how many threads are the fastest. Default: it is measured at each load. */
   readonly threadMemory?: ThreadMemory;
 }

@@ -410,7 +410,7 @@ export class LlamaEngine implements Engine {
   /** The file of the model that guesses ahead. Never rejects: without it the model works as well. */
   async #openDraft(): Promise<Incarnation['draft']> {
     const { draftModel, privateDirectory } = this.#options;
-    if (draftModel === undefined) return undefined;
+    if (draftModel === undefined || 'problem' in draftModel) return draftModel;
     try {
       return await openTrustedFile(draftModel, {
         signal: this.#stopping.signal,
@@ -438,7 +438,7 @@ export class LlamaEngine implements Engine {
         }
         return;
       case 'spent':
-        incarnation.spent = 'said';
+        if (incarnation.spent === 'no') incarnation.spent = 'said';
         this.#watchWork(incarnation);
         return;
       case 'fatal':

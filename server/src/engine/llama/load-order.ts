@@ -107,7 +107,8 @@ function orderDraft(
   { draftModel }: LlamaEngineOptions,
   draft: Incarnation['draft'],
 ): Pick<LoadOrder, 'draft'> {
-  if (draftModel === undefined || draft === undefined || 'problem' in draft) return {};
+  if (draftModel === undefined || 'problem' in draftModel) return {};
+  if (draft === undefined || 'problem' in draft) return {};
   const isSmall = draftModel.sizeBytes < calibrateFromBytes;
   return { draft: { path: draft.path, name: draftModel.displayName, ...(isSmall ? { threads: 1 } : {}) } };
 }

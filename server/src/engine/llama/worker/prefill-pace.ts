@@ -30,7 +30,7 @@ export class PrefillPace {
   /** Prompt tokens for a step in which `decoding` sequences decode. */
   budget(decoding: number): number {
     if (decoding === 0) return this.#most;
-    const room = Math.max(1, this.#most - decoding);
+    const room = this.#most;
     const decodeMs = this.#decodeMs.get(decoding);
     if (decodeMs === undefined || this.#tokenMs === undefined) return Math.min(firstGuess, room);
     return Math.max(1, Math.min(room, Math.floor((this.#share * decodeMs) / this.#tokenMs)));

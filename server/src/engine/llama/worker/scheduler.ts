@@ -443,14 +443,17 @@ export class Scheduler {
     for (const [index, { job, tokens, draft }] of plan.entries()) {
       const outcome = outcomes[index];
       if (draft.length > 0 && outcome?.kind === 'sampled') {
-        job.drafts.observe(draft.length, Math.max(0, outcome.tokens.length - 1));
+        // After the guesses that were right comes a token of the model's own, but not where they end the text.
+        const right = outcome.tokens.length - (outcome.ended ? 0 : 1);
+        job.drafts.observe(draft.length, Math.max(0, right));
       }
       this.#settleStep(job, tokens, outcome);
     }
     const wasWhole = outcomes.every(({ kind }) => kind === 'sampled' || kind === 'evaluated');
-    if (wasWhole && decoding === plan.length && kind !== 'other') {
+    if (wasWhole && decoding === plan.length) {
       const tokens = outcomes.reduce((sum, one) => sum + (one.kind === 'sampled' ? one.tokens.length : 0), 0);
-      const drafted = kind === 'drafted';
+      // What a draft model needs to catch up is a part of its price.
+      const drafted = kind !== 'plain';
       this.#speculation.observe({ width: decoding, drafted, tokens, milliseconds: ended - started });
     }
     // What guesses cost says nothing of threads.

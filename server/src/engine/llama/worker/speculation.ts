@@ -26,8 +26,8 @@ export interface Guesses {
   /** In the order of the streams; empty where there is none. */
   readonly drafts: readonly (readonly number[])[];
   /**
-   * What the step is by its time: `plain` without guesses, `drafted` with, `other` where something else was done too
-   * and the time says nothing.
+   * What the step is by its time: `plain` without guesses, `drafted` with, `other` where the draft model had to catch up
+   * first, or failed.
    */
   readonly kind: 'plain' | 'drafted' | 'other';
 }

@@ -58,7 +58,7 @@ const samplingParts: readonly SamplingPart[] = [
 /** Most tokens of one decode. */
 const batchSize = 512;
 /** What a token is taken to cost before anything was measured, in milliseconds. */
-const unknownTokenMs = 10;
+const unknownTokenMs = 100;
 /** Most tokens that are drafted ahead for one sequence. */
 const draftTokens = 8;
 /** How long a step waits for a token that is slow to choose, in milliseconds. */
@@ -184,7 +184,7 @@ class FfiDriver implements Driver {
       promptTokens: this.#batch.tokens,
       interrupts: this.#aborts,
       copies: true,
-      draftTokens,
+      draftTokens: this.#model.keepsTails ? draftTokens : 0,
     };
   }
 

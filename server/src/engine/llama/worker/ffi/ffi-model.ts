@@ -13,6 +13,8 @@ const mostTextBytes = 64 * 1024 * 1024;
 export class FfiModel {
   readonly native: Native;
   readonly vocabularySize: number;
+  /** Whether the last tokens of a sequence can be taken back: a recurrent model would lose all of it. */
+  readonly keepsTails: boolean;
   readonly #handle: Handle;
   readonly #vocabulary: Pointer;
   readonly #pieces = new Map<number, Buffer>();
@@ -26,6 +28,7 @@ export class FfiModel {
     if (vocabulary === undefined) throw new GuardError('The model has no vocabulary.');
     this.#vocabulary = vocabulary;
     this.vocabularySize = native.countVocabulary(vocabulary);
+    this.keepsTails = !native.isRecurrent(this.#handle.pointer) && !native.isHybrid(this.#handle.pointer);
   }
 
   /** @throws GuardError after {@link free}. */
