@@ -25,7 +25,10 @@ export class OpenExchanges {
 
   /** Whether an answer is on its way over this connection. */
   hasBegun(socket: Socket): boolean {
-    return [...(this.#bySocket.get(socket) ?? [])].some(({ headersSent }) => headersSent);
+    return [...(this.#bySocket.get(socket) ?? [])].some(
+      // One that waits for those before it has no socket yet.
+      ({ headersSent, socket: writes }) => headersSent && writes !== null,
+    );
   }
 
   #follow(socket: Socket): Set<ServerResponse> {

@@ -103,8 +103,10 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
   });
   http.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     // An answer that is under way goes out as far as it is; another one cannot stand behind it.
-    if (open.hasBegun(socket)) socket.destroySoon();
-    else refuseMalformed(error, socket, options.onRefused);
+    if (open.hasBegun(socket)) {
+      socket.destroySoon();
+      setTimeout(() => socket.destroy(), 500).unref();
+    } else refuseMalformed(error, socket, options.onRefused);
   });
 
   http.maxConnections = limits.connections;
