@@ -70,16 +70,13 @@ const box = () => workbench.page.locator('.review-widget');
 const lens = (title: string) => workbench.page.locator('.codelens-decoration a').filter({ hasText: title });
 const textNow = async (): Promise<string> => (await workbench.visibleText()).trimEnd();
 /** The lines that are shown, from the top: all at one moment, because the editor replaces them as it likes. */
-const shown = (): Promise<readonly string[]> =>
-  workbench.page.locator('.editor-group-container.active .view-line').evaluateAll((lines) =>
-    lines
-      .map((line) => ({
-        top: line.getBoundingClientRect().y,
-        text: line.textContent.replaceAll('\u00A0', ' '),
-      }))
-      .sort((one, other) => one.top - other.top)
-      .map(({ text }) => text),
+const shown = async (): Promise<readonly string[]> => {
+  const lines = await workbench.page.evaluate<{ top: number; text: string }[]>(
+    `[...document.querySelectorAll('.editor-group-container.active .view-line')]
+      .map((line) => ({ top: line.getBoundingClientRect().y, text: line.textContent }))`,
   );
+  return lines.sort((one, other) => one.top - other.top).map(({ text }) => text.replaceAll('\u00A0', ' '));
+};
 
 async function selectAll(): Promise<void> {
   await workbench.page.locator('.editor-group-container.active .view-line').first().click();
