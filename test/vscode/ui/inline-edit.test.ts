@@ -115,7 +115,7 @@ describe('Edit Inline', () => {
     await selectAll();
     await ask('Take readonly numbers and do not log.');
     await lens('Accept all').first().waitFor();
-    expect(await lens('Accept').count()).toBe(3);
+    await expect.poll(async () => lens('Accept').count()).toBe(3);
     // No tooltip in the picture.
     await workbench.page.mouse.move(900, 700);
     await workbench.page.locator('.workbench-hover').waitFor({ state: 'hidden' });
