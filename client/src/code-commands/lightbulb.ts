@@ -9,7 +9,6 @@ import {
   type DocumentSelector,
   type Range,
   type Selection,
-  type TextDocument,
 } from 'vscode';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import type { CodeCommandArguments } from './code-commands.js';
@@ -36,23 +35,19 @@ export function offerInLightbulb(sidecar: Sidecar): Disposable {
   return languages.registerCodeActionsProvider(
     documents,
     {
-      provideCodeActions: (document, range, context) =>
-        sidecar.state().kind === 'ready' ? actionsFor(document, range, context) : [],
+      provideCodeActions: (_document, range, context) =>
+        sidecar.state().kind === 'ready' ? actionsFor(range, context) : [],
     },
     { providedCodeActionKinds: [quickFix, refactor, explain] },
   );
 }
 
-function actionsFor(
-  document: TextDocument,
-  range: Range | Selection,
-  context: CodeActionContext,
-): CodeAction[] {
+function actionsFor(range: Range | Selection, context: CodeActionContext): CodeAction[] {
   const { diagnostics, only, triggerKind } = context;
   const fixes = diagnostics.slice(0, mostProblems).flatMap((problem) => fixing(problem));
   // A lightbulb on each line that the cursor passes would be noise.
   const asked = !range.isEmpty || triggerKind === CodeActionTriggerKind.Invoke;
-  const rewrites = asked && document.lineCount > 0 ? rewriting(range) : [];
+  const rewrites = asked ? rewriting(range) : [];
   return [...fixes, ...rewrites].filter(({ kind }) => only === undefined || (kind && only.contains(kind)));
 }
 

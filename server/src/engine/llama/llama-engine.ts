@@ -390,7 +390,6 @@ export class LlamaEngine implements Engine {
       pending: new Map(),
       hung: false,
       byGrammar: false,
-
       spent: 'no',
       readyAt: undefined,
       fatal: undefined,

@@ -36,12 +36,18 @@ export interface TestWorkerOptions {
 export async function bundleTestWorker({
   withoutGrammarGuard = false,
 }: TestWorkerOptions = {}): Promise<TestWorker> {
+  const entry = new URL('./worker/main.ts', import.meta.url);
+  return bundleScript(entry, 'engine-worker.mjs', withoutGrammarGuard ? [noGrammarGuard] : []);
+}
+
+/** Bundles a script for a process of its own, in a folder of its own, where the packages that it needs are found. */
+export async function bundleScript(entry: URL, name: string, plugins: Plugin[] = []): Promise<TestWorker> {
   const cache = path.join(repository, 'node_modules/.cache/hearth');
   await mkdir(cache, { recursive: true });
-  const folder = await mkdtemp(path.join(cache, 'worker-'));
-  const outfile = path.join(folder, 'engine-worker.mjs');
+  const folder = await mkdtemp(path.join(cache, 'script-'));
+  const outfile = path.join(folder, name);
   await build({
-    entryPoints: [fileURLToPath(new URL('./worker/main.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(entry)],
     outfile,
     bundle: true,
     platform: 'node',
@@ -49,7 +55,7 @@ export async function bundleTestWorker({
     target: 'node20',
     conditions: ['hearth-source'],
     external: ['node-llama-cpp', 'koffi'],
-    plugins: withoutGrammarGuard ? [noGrammarGuard] : [],
+    plugins,
     logLevel: 'silent',
   });
   return { path: outfile, dispose: () => rm(folder, { recursive: true, force: true }) };

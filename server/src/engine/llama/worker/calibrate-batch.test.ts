@@ -47,10 +47,14 @@ test('nothing is begun that would take longer than a second and a half', async (
   expect(slow).toMatchObject({ tokens: 64, tried: [64, 64] });
   expect(slow.took).toBeLessThan(1500);
   // So slow that not even the smallest is tried.
-  expect(await calibrate((size) => size * 300, { tokenMs: 300 })).toMatchObject({ tokens: 64, tried: [] });
+  expect(await calibrate((size) => size * 300, { tokenMs: 300 })).toMatchObject({
+    tokens: 64,
+    from: 'fixed',
+    tried: [],
+  });
 });
 
 test('measured while others kept half a core busy, it says so', async () => {
-  expect((await calibrate((size) => size)).quiet).toBe(true);
-  expect((await calibrate((size) => size, { others: 0.5 })).quiet).toBe(false);
+  expect((await calibrate((size) => size)).from).toBe('measured');
+  expect((await calibrate((size) => size, { others: 0.5 })).from).toBe('measured_busy');
 });

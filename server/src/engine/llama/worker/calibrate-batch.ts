@@ -1,16 +1,10 @@
 import { othersBusy } from './machine-room.js';
 import { quietUpTo, systemClock } from './calibrate.js';
 import type { CalibrationClock } from './calibrate.js';
+import type { BatchChoice } from './messages.js';
 
 /** Evaluates a prompt of so many tokens in one step; gives its time in milliseconds. */
 export type TimedPiece = (tokens: number) => Promise<number>;
-
-/** Tokens of a prompt with which one step is to be made. */
-export interface BatchCalibration {
-  readonly tokens: number;
-  /** Whether it says something of the machine rather than of what else ran meanwhile. */
-  readonly quiet: boolean;
-}
 
 export interface BatchLimits {
   /** Most tokens that a step, or the context, holds. */
@@ -37,7 +31,7 @@ export async function calibrateBatch(
   piece: TimedPiece,
   { most, tokenMs }: BatchLimits,
   { now, read }: CalibrationClock = systemClock,
-): Promise<BatchCalibration> {
+): Promise<BatchChoice> {
   const [since, before] = [now(), read()];
   let best = { tokens: Math.min(sizes[0] ?? most, most), tokenMs };
   let isMeasured = false;
@@ -51,7 +45,8 @@ export async function calibrateBatch(
   }
   const elapsed = now() - since;
   const others = elapsed <= 0 ? 0 : othersBusy(before, read(), elapsed);
-  return { tokens: best.tokens, quiet: others <= quietUpTo };
+  if (!isMeasured) return { tokens: best.tokens, from: 'fixed' };
+  return { tokens: best.tokens, from: others <= quietUpTo ? 'measured' : 'measured_busy' };
 }
 
 /** Milliseconds a token; undefined where there is no time left for one. `guess`: what a token may cost. */

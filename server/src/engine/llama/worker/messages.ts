@@ -121,7 +121,7 @@ export interface ThreadChoice {
 /** How many tokens of a prompt go in one step where nobody decodes, and why. */
 export interface BatchChoice {
   readonly tokens: number;
-  /** `fixed`: no choice, with this driver or a model this small. */
+  /** `fixed`: no choice, with this driver, or a model this small, or one so slow that trying takes too long. */
   readonly from: 'measured' | 'measured_busy' | 'remembered' | 'fixed';
 }
 

@@ -30,10 +30,9 @@ export class PrefillPace {
   /** Prompt tokens for a step in which `decoding` sequences decode. */
   budget(decoding: number): number {
     if (decoding === 0) return this.#most;
-    const room = this.#most;
     const decodeMs = this.#decodeMs.get(decoding);
-    if (decodeMs === undefined || this.#tokenMs === undefined) return Math.min(firstGuess, room);
-    return Math.max(1, Math.min(room, Math.floor((this.#share * decodeMs) / this.#tokenMs)));
+    if (decodeMs === undefined || this.#tokenMs === undefined) return Math.min(firstGuess, this.#most);
+    return Math.max(1, Math.min(this.#most, Math.floor((this.#share * decodeMs) / this.#tokenMs)));
   }
 
   /** Takes the time of a step that was not interrupted. */

@@ -57,8 +57,6 @@ const samplingParts: readonly SamplingPart[] = [
 ];
 /** Most tokens of one decode. */
 const batchSize = 512;
-/** What a token is taken to cost before anything was measured, in milliseconds. */
-const unknownTokenMs = 100;
 /** Most tokens that are drafted ahead for one sequence. */
 const draftTokens = 8;
 /** How long a step waits for a token that is slow to choose, in milliseconds. */
@@ -379,13 +377,10 @@ class FfiDriver implements Driver {
       this.#batch = { tokens: Math.min(measured.batch, most), from: 'remembered' };
     } else {
       const { choice } = this.#choice;
+      const piece = (count: number): Promise<number> => this.#timePrompt(token, count);
       // A decode step: a token of a prompt costs less.
-      const tokenMs = choice === undefined ? unknownTokenMs : Math.min(choice.narrowMs, choice.wideMs);
-      const { tokens, quiet } = await calibrateBatch((count) => this.#timePrompt(token, count), {
-        most,
-        tokenMs,
-      });
-      this.#batch = { tokens, from: quiet ? 'measured' : 'measured_busy' };
+      const tokenMs = choice === undefined ? await piece(1) : Math.min(choice.narrowMs, choice.wideMs);
+      this.#batch = await calibrateBatch(piece, { most, tokenMs });
     }
   }
 

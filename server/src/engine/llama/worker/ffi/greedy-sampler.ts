@@ -22,8 +22,4 @@ export class GreedySampler {
   sample(place: number): number {
     return this.#model.native.sample(this.#chain.pointer, this.#context.requireOutput(place), place);
   }
-
-  free(): void {
-    this.#chain.free(this.#model.native.freeSampler);
-  }
 }

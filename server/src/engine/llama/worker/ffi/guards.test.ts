@@ -1,10 +1,8 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { writeTinyGguf } from '../../../../models/testing/tiny-gguf.js';
+import { bundleScript, type TestWorker } from '../../testing.js';
 
 /**
  * Each guard, in a process of its own: through the guard the misuse is an error in JavaScript; past it the same call
@@ -13,39 +11,23 @@ import { writeTinyGguf } from '../../../../models/testing/tiny-gguf.js';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
-const repository = fileURLToPath(new URL('../../../../../..', import.meta.url));
-let folder: string;
-let script: string;
+let script: TestWorker;
 let model: string;
 
 beforeAll(async () => {
-  const cache = path.join(repository, 'node_modules/.cache/hearth');
-  await mkdir(cache, { recursive: true });
-  folder = await mkdtemp(path.join(cache, 'guards-'));
-  script = path.join(folder, 'misuse.mjs');
-  model = path.join(folder, 'tiny.gguf');
+  script = await bundleScript(new URL('./testing/misuse.ts', import.meta.url), 'misuse.mjs');
+  model = path.join(path.dirname(script.path), 'tiny.gguf');
   await writeTinyGguf(model);
-  await build({
-    entryPoints: [fileURLToPath(new URL('./testing/misuse.ts', import.meta.url))],
-    outfile: script,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    conditions: ['hearth-source'],
-    external: ['koffi'],
-    logLevel: 'silent',
-  });
 });
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => script.dispose());
 
 function misuse(
   name: string,
   mode: 'guarded' | 'raw',
 ): Promise<{ readonly said: string; readonly signal: string | undefined }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [script, name, mode, model], { timeout: 100_000 }, (error, stdout) => {
+    execFile(process.execPath, [script.path, name, mode, model], { timeout: 100_000 }, (error, stdout) => {
       resolve({ said: stdout.trim(), signal: error?.signal ?? undefined });
     });
   });

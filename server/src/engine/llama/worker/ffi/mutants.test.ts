@@ -1,48 +1,33 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { checkGguf } from '../../../../models/gguf-check.js';
 import { ModelFileError } from '../../../../models/model-file-error.js';
 import { fieldsOf, mutate, mutation } from '../../../../models/testing/gguf-mutants.js';
 import { makeTinyGguf } from '../../../../models/testing/tiny-gguf.js';
+import { bundleScript, type TestWorker } from '../../testing.js';
 
 /** Changed files that the check of models accepts are loaded or refused by llama.cpp, and never read beyond. */
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 });
 
-const repository = fileURLToPath(new URL('../../../../../..', import.meta.url));
 let folder: string;
-let script: string;
+let script: TestWorker;
 
 beforeAll(async () => {
-  const cache = path.join(repository, 'node_modules/.cache/hearth');
-  await mkdir(cache, { recursive: true });
-  folder = await mkdtemp(path.join(cache, 'mutants-'));
-  script = path.join(folder, 'load-all.mjs');
-  await build({
-    entryPoints: [fileURLToPath(new URL('./testing/load-all.ts', import.meta.url))],
-    outfile: script,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    conditions: ['hearth-source'],
-    external: ['koffi'],
-    logLevel: 'silent',
-  });
+  script = await bundleScript(new URL('./testing/load-all.ts', import.meta.url), 'load-all.mjs');
+  folder = path.dirname(script.path);
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => script.dispose());
 
 /** Loads them all, beginning again behind each that was the end of a process. */
 async function loadAll(files: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const outcomes = new Map<string, string>();
   for (let left = files; left.length > 0; left = files.filter((file) => !outcomes.has(file))) {
-    const child = spawn(process.execPath, [script, ...left], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [script.path, ...left], { stdio: ['ignore', 'pipe', 'pipe'] });
     let [said, complaint] = ['', ''];
     child.stdout.on('data', (chunk) => (said += String(chunk)));
     child.stderr.on('data', (chunk) => (complaint += String(chunk)));

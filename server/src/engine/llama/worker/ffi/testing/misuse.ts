@@ -82,7 +82,8 @@ const greedy = {
 
 interface Misuse {
   guarded(): Promise<unknown>;
-  raw(): Promise<unknown>;
+  /** Past the guard, where that is the end of the process. */
+  raw?(): Promise<unknown>;
 }
 
 const misuses: Readonly<Record<string, Misuse>> = {
@@ -156,9 +157,7 @@ const misuses: Readonly<Record<string, Misuse>> = {
         await decoding;
       }
     },
-    raw: async () => {
-      throw new Error('a race: it ends a process only now and then');
-    },
+    // Past the guard: a race: it ends a process only now and then.
   },
   'choosing at a place without an outcome': {
     guarded: async () => {
@@ -216,9 +215,7 @@ const misuses: Readonly<Record<string, Misuse>> = {
   },
   'a text longer than native code can count the tokens of (CVE-2025-52566)': {
     guarded: async () => model.tokenize('x'.repeat(64 * 1024 * 1024 + 1)),
-    raw: async () => {
-      throw new Error('it takes gigabytes before it is the end');
-    },
+    // Past the guard: it takes gigabytes before it is the end.
   },
   'a bias for a token that does not exist': {
     guarded: async () => {
@@ -231,9 +228,7 @@ const misuses: Readonly<Record<string, Misuse>> = {
         undefined,
       );
     },
-    raw: async () => {
-      throw new Error('it writes beside its memory, which ends a process only now and then');
-    },
+    // Past the guard: it writes beside its memory, which ends a process only now and then.
   },
   'the text of a token that does not exist': {
     guarded: async () => model.piece(1_000_000),
@@ -254,16 +249,14 @@ const misuses: Readonly<Record<string, Misuse>> = {
       await open();
       model.free();
     },
-    raw: async () => {
-      throw new Error('what a context reads of its model may still be there');
-    },
+    // Past the guard: what a context reads of its model may still be there.
   },
 };
 
 const misuse = misuses[name];
 if (misuse === undefined) throw new Error('there is no such misuse');
 try {
-  await (mode === 'raw' ? misuse.raw() : misuse.guarded());
+  await (mode === 'raw' ? misuse.raw?.() : misuse.guarded());
   process.stdout.write('survived\n');
 } catch (error) {
   if (!(error instanceof GuardError)) throw error;
