@@ -1,5 +1,5 @@
 /**
- * Bundles the extension, the sidecar and the engine worker into dist/.
+ * Bundles the extension, the `hearth` command and the engine worker into dist/.
  *
  *   node esbuild.mjs [--watch] [--production]
  *
@@ -38,21 +38,38 @@ const common = {
 };
 const esm = { format: 'esm', banner: { js: requireBanner } };
 
+/** CommonJS has no `import.meta.url`, and ECMAScript is what the sources are. */
+const cjs = {
+  format: 'cjs',
+  define: { 'import.meta.url': 'hearthModuleUrl' },
+  banner: { js: `const hearthModuleUrl = require('node:url').pathToFileURL(__filename).href;` },
+};
+
 /**
- * The sidecar loads what its role needs and no more: a relay attaches in a fraction of the time that loading a daemon
- * takes. What roles share lies in chunks beside it, so that `import.meta.url` finds the same neighbours everywhere.
+ * The command line loads what its command needs and no more. What commands share lies in chunks beside it, so that
+ * `import.meta.url` finds the same neighbours everywhere.
  */
 const inChunks = {
   splitting: true,
   outdir: 'dist',
-  entryNames: 'sidecar',
+  entryNames: '[name]',
   chunkNames: 'chunk-[hash]',
   outExtension: { '.js': '.mjs' },
 };
 
+/** What every `hearth` process starts with imports the command line from its own bundle, if it needs it at all. */
+const programApart = {
+  name: 'program-apart',
+  /** @param {esbuild.PluginBuild} build */
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/cli\/program\.js$/ }, () => ({ path: './program.mjs', external: true }));
+  },
+};
+
 const bundles = [
   { entry: 'client/src/extension.ts', outfile: 'dist/extension.cjs', format: 'cjs' },
-  { entry: 'server/src/main.ts', ...inChunks, ...esm },
+  { entry: 'server/src/main.ts', outfile: 'dist/hearth.cjs', ...cjs, plugins: [programApart] },
+  { entry: 'server/src/cli/program.ts', ...inChunks, ...esm },
   { entry: 'server/src/engine/llama/worker/main.ts', outfile: 'dist/engine-worker.mjs', ...esm },
 ];
 

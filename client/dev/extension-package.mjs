@@ -75,7 +75,7 @@ function stage(folder, { complete }) {
 
 /** The bundles and the chunks that they lead to. Chunks of earlier builds may lie beside them. */
 function builtFiles() {
-  const files = ['extension.cjs', 'sidecar.mjs', 'engine-worker.mjs'];
+  const files = ['extension.cjs', 'hearth.cjs', 'program.mjs', 'engine-worker.mjs'];
   for (const name of files) {
     if (!existsSync(inRoot('dist', name))) throw new Failure(`dist/${name} is missing. Run: npm run build`);
     const chunks = readFileSync(inRoot('dist', name), 'utf8').match(/chunk-[A-Z0-9]+\.mjs(?=["'])/g) ?? [];

@@ -35,7 +35,7 @@ export async function startSidecar({ runtimeDir, signal, note }) {
   signal?.throwIfAborted();
   const child = spawn(
     process.execPath,
-    [inRoot('server/bin/hearth.mjs'), 'serve', '--active-permits', permits, ...where],
+    [inRoot('server/bin/hearth.cjs'), 'serve', '--active-permits', permits, ...where],
     {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],

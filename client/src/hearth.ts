@@ -32,7 +32,7 @@ export interface Hearth {
 /** Puts the extension's parts together and starts the sidecar. */
 export function createHearth(context: ExtensionContext): Hearth {
   const log = window.createOutputChannel('Hearth', { log: true });
-  const script = context.asAbsolutePath('dist/sidecar.mjs');
+  const script = context.asAbsolutePath('dist/hearth.cjs');
   const sidecar = createSidecar((listener) =>
     lazySession(async () => {
       const { startSession } = await import('./sidecar/session.js');

@@ -6,7 +6,7 @@ import type { Build } from '@hearth/protocol';
 export const version = '0.1.0';
 
 /** The bundle's entry, which is written anew by each build; this module may lie in a chunk beside it. */
-const entry = new URL('./sidecar.mjs', import.meta.url);
+const entry = new URL('./hearth.cjs', import.meta.url);
 
 /** This build. It was made when its entry was written; run from source, it is older than any that was built. */
 export function thisBuild(): Build {

@@ -11,7 +11,7 @@ import { ceilingMs, until } from '../support/wait.js';
 
 /** `hearth mcp` as agents use it: the protocol's own client, over the standard input and output of a process. */
 
-const script = fileURLToPath(new URL('../../server/bin/hearth.mjs', import.meta.url));
+const script = fileURLToPath(new URL('../../server/bin/hearth.cjs', import.meta.url));
 const hearth = hearthScope('test');
 
 let clients: Client[] = [];

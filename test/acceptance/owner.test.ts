@@ -153,8 +153,22 @@ describe('one owner', () => {
     const wrong = sidecar(home, '--queue-depth', '-1', '--drain-timeout-secs', '0');
     expect((await wrong.end()).code).toBe(2);
     expect(wrong.stderr).toMatch(/queue_depth.*drain_timeout_secs|drain_timeout_secs.*queue_depth/);
+    const unknown = sidecar(home, '--queue-dept', '3');
+    expect((await unknown.end()).code).toBe(2);
+    expect(unknown.stderr).toContain('--queue-depth');
     expect(await askOnce(home.inferenceSocket, say('on'))).toHaveLength(2);
     await endAll([holder]);
+  });
+
+  test('asked for help, a sidecar gives it and takes no part; flags before the command are refused', async () => {
+    const home = hearth.makeHome();
+    const help = sidecar(home, '--help');
+    expect(await help.end()).toMatchObject({ code: 0 });
+    expect(help.stdout).toContain('--runtime-dir');
+    const before = hearth.run(['--', 'sidecar'], { home });
+    expect(await before.end()).toMatchObject({ code: 2 });
+    expect(before.stderr).toContain('Put the command first');
+    expect(fs.existsSync(home.rpcSocket)).toBe(false);
   });
 });
 
@@ -166,13 +180,13 @@ function flags(home: Home): readonly string[] {
 /** This build once more, made `laterMs` later than it was. */
 function copyOfBuild(home: Home, laterMs: number): string {
   const folder = path.join(home.root, 'build');
-  const script = path.join(folder, 'sidecar.mjs');
+  const script = path.join(folder, 'hearth.cjs');
   fs.mkdirSync(folder);
-  for (const name of fs.readdirSync(dist).filter((one) => one.endsWith('.mjs')))
+  for (const name of fs.readdirSync(dist).filter((one) => /\.[cm]js$/.test(one)))
     fs.copyFileSync(path.join(dist, name), path.join(folder, name));
   // The packages with native code are found beside the build.
   fs.symlinkSync(path.join(dist, '../node_modules'), path.join(folder, 'node_modules'), 'dir');
-  const made = new Date(fs.statSync(path.join(dist, 'sidecar.mjs')).mtimeMs + laterMs);
+  const made = new Date(fs.statSync(path.join(dist, 'hearth.cjs')).mtimeMs + laterMs);
   fs.utimesSync(script, made, made);
   return script;
 }

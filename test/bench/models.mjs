@@ -15,7 +15,7 @@ import { Place } from './processes.mjs';
  * loads patterns of requests for several models cost. Real daemons, real workers, made-up models that are removed.
  */
 
-const hearth = fileURLToPath(new URL('../../server/bin/hearth.mjs', import.meta.url));
+const hearth = fileURLToPath(new URL('../../server/bin/hearth.cjs', import.meta.url));
 
 /**
  * Models of 30 to 250 MB such that weights, keys and values, work, and vocabulary each weigh most once.

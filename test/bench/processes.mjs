@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 /** Real processes for measurements: daemons and sidecars of the built command line, each bench in a place of its own. */
 
-const hearth = fileURLToPath(new URL('../../server/bin/hearth.mjs', import.meta.url));
+const hearth = fileURLToPath(new URL('../../server/bin/hearth.cjs', import.meta.url));
 
 /** Longest wait for anything, in milliseconds: a bench that hangs says so. */
 const patienceMs = 180_000;

@@ -19,7 +19,7 @@ import { processorMs, residentMiB } from './processes.mjs';
  */
 
 const folder = path.dirname(fileURLToPath(import.meta.url));
-const hearth = path.resolve(folder, '../../server/bin/hearth.mjs');
+const hearth = path.resolve(folder, '../../server/bin/hearth.cjs');
 const service = path.join(folder, 'prefill-service.mjs');
 
 /** @typedef {{ name: string, direct?: string, router: string, unit: string, note: string }} Line */

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const sources: Readonly<Record<string, readonly string[]>> = {
-  'dist/sidecar.mjs': ['protocol/src', 'protocol/node', 'server/src'],
+  'dist/hearth.cjs': ['protocol/src', 'protocol/node', 'server/src'],
+  'dist/program.mjs': ['protocol/src', 'protocol/node', 'server/src'],
   'dist/engine-worker.mjs': ['protocol/src', 'protocol/node', 'server/src'],
   'dist/extension.cjs': ['protocol/src', 'client/src'],
 };

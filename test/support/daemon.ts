@@ -17,7 +17,7 @@ import { ceilingMs, until, within } from './wait.js';
  */
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const hearth = path.join(root, 'server/bin/hearth.mjs');
+const hearth = path.join(root, 'server/bin/hearth.cjs');
 
 /** Most output of one process that is kept, in characters. */
 const outputBound = 4 * 1024 * 1024;

@@ -32,7 +32,7 @@ export function defineMcpServer(context: ExtensionContext): Disposable {
         if (!settings.get<boolean>(setting, false)) return [];
         const directory = settings.get('runtimeDirectory', '').trim();
         const flags = directory === '' ? [] : ['--runtime-dir', directory];
-        const script = context.asAbsolutePath('dist/sidecar.mjs');
+        const script = context.asAbsolutePath('dist/hearth.cjs');
         return [
           new McpStdioServerDefinition(
             'Hearth',

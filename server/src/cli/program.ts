@@ -9,17 +9,20 @@ import { describeFailure } from './describe-failure.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { addModelCommands } from './models/model-commands.js';
 import { addPlaneCommands } from './plane-commands.js';
+import type { SidecarRole } from './sidecar.js';
 
 /**
  * Runs one command line and says with which code the process is to exit.
  *
  * Commands are loaded when they are chosen, so that `hearth status` does not load a daemon.
+ *
+ * @param role of the sidecar whose command line it is
  */
-export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
+export async function runCommandLine(args: readonly string[], role?: SidecarRole): Promise<ExitCode> {
   let code: ExitCode = exitCodes.ok;
   const program = buildProgram((outcome) => {
     code = outcome;
-  });
+  }, role);
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;
@@ -31,7 +34,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
   }
 }
 
-function buildProgram(finish: (code: ExitCode) => void): Command {
+function buildProgram(finish: (code: ExitCode) => void, role: SidecarRole | undefined): Command {
   const program = new Command('hearth')
     .description('Keeps one local model warm and lets everything on this machine share it.')
     .version(version)
@@ -47,23 +50,33 @@ function buildProgram(finish: (code: ExitCode) => void): Command {
     },
   );
 
+  const asSidecar = async (flags: DaemonFlags): Promise<void> => {
+    switch (role?.kind) {
+      case 'holder': {
+        const { lead } = await import('./lead.js');
+        finish(await lead(flags, role.paths, role.lock));
+        break;
+      }
+      case 'relay': {
+        const { daemonConfig } = await import('./daemon-config.js');
+        daemonConfig(flags, process.env);
+        break;
+      }
+      case undefined:
+        throw new StartupError('config', 'Put the command first, as in `hearth sidecar --runtime-dir DIR`.');
+    }
+  };
   daemonCommand(
     program,
     'sidecar',
     'Serve one editor over stdio: run the daemon, or relay to the one that already runs.',
-  ).action(async (flags: DaemonFlags) => {
-    const { sidecar } = await import('./sidecar.js');
-    finish(await sidecar(flags));
-  });
+  ).action(asSidecar);
 
   daemonCommand(
     program,
     'lsp',
     'Serve Neovim, Emacs, Helix or any other LSP client over stdio, as `sidecar` does.',
-  ).action(async (flags: DaemonFlags) => {
-    const { sidecar } = await import('./sidecar.js');
-    finish(await sidecar(flags));
-  });
+  ).action(asSidecar);
 
   withRuntimeDir(program.command('generate'))
     .description(

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { StreamInfo } from '@hearth/protocol';
 
+/** Made once: each would note where it was made, which costs more than the rest of a refusal. */
+const cancelled = new DOMException('The stream was cancelled.', 'AbortError');
+
 /** One request from arrival to its end, as the Streams view shows it. */
 export class LiveStream {
   readonly id = randomUUID();
@@ -43,7 +46,7 @@ export class LiveStream {
   }
 
   cancel(): void {
-    this.#controller.abort();
+    this.#controller.abort(cancelled);
   }
 
   /** Has been given a permit and an engine. */

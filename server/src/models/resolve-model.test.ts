@@ -34,7 +34,7 @@ test('the embedded model is found from a bundle in the repository and from an in
     const root = path.join(folder, place.replaceAll('/', '-'));
     await mkdir(path.join(root, 'dist'), { recursive: true });
     await cp(path.join(pilot, 'manifest.json'), path.join(root, place, 'manifest.json'));
-    const from = pathToFileURL(path.join(root, 'dist/sidecar.mjs')).href;
+    const from = pathToFileURL(path.join(root, 'dist/hearth.cjs')).href;
     expect((await resolveModel(undefined, { from })).path).toBe(
       path.join(root, place, 'hearth-pilot-v0-q8_0.gguf'),
     );

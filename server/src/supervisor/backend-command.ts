@@ -80,5 +80,5 @@ function splitCommand(command: string): readonly string[] {
 
 /** The command line's own entry, which lies beside the bundle that this module is part of. */
 function mockEntry(): URL {
-  return new URL('./sidecar.mjs', import.meta.url);
+  return new URL('./hearth.cjs', import.meta.url);
 }

@@ -33,7 +33,7 @@ function running(program: RegExp): number {
 test('given two windows, then the second relays to the first, and there is one model', async () => {
   const health = await askHealth(workbench.editor.runtimeDirectory);
   expect(health.state).toBe('ready');
-  expect(running(/sidecar\.mjs/)).toBe(2);
+  expect(running(/hearth\.cjs/)).toBe(2);
   expect(running(/engine-worker\.mjs/)).toBe(1);
 });
 
