@@ -125,6 +125,8 @@ export const prefillFrameSchema = z.object({
   type: z.literal('prefill'),
   id: z.string(),
   backend: z.string(),
+  /** How far a long prompt has been read, from 0 to 1. */
+  progress: z.number().min(0).max(1).optional(),
 });
 export const heartbeatFrameSchema = z.object({
   type: z.literal('heartbeat'),

@@ -141,6 +141,8 @@ export interface StreamInfo {
   /** For whom: the client's name, such as `vscode`, `ghost text`, `socket`. */
   readonly client: string;
   readonly stage: 'queued' | 'prefill' | 'decode';
+  /** How far a long prompt has been read, from 0 to 1; absent: not known. */
+  readonly progress?: number;
   readonly backend?: string;
   readonly startedAt: string;
   readonly tokens: number;
@@ -214,7 +216,8 @@ export namespace GenerateRequestMessage {
     | { readonly kind: 'queued'; readonly position: number }
     /** `progress`: from 0 to 1, where that is known. */
     | { readonly kind: 'loading'; readonly model: string; readonly progress?: number }
-    | { readonly kind: 'prefill' };
+    /** `progress`: how far a long prompt has been read, from 0 to 1. */
+    | { readonly kind: 'prefill'; readonly progress?: number };
   export interface Result {
     readonly content: string;
     /** With `cached_tokens` where they are known. */

@@ -99,7 +99,7 @@ export interface Caller {
   readonly route?: string;
 }
 
-/** What becomes of a request. `queued`, `loading` and `started` come only where the request asked for events. */
+/** What becomes of a request. `queued`, `loading`, `started` and `prefill` come only where the request asked for events. */
 export type GenerationEvent =
   | {
       readonly kind: 'queued';
@@ -111,6 +111,8 @@ export type GenerationEvent =
   /** The model that is to serve is being loaded. `progress`: from 0 to 1, where that is known. */
   | { readonly kind: 'loading'; readonly model: string; readonly progress?: number }
   | { readonly kind: 'started'; readonly backend: string }
+  /** `progress`: how far a long prompt has been read, from 0 to 1. */
+  | { readonly kind: 'prefill'; readonly backend: string; readonly progress: number }
   /** `logprobs`: only where they were asked for. */
   | { readonly kind: 'token'; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
   | { readonly kind: 'thinking'; readonly text: string }

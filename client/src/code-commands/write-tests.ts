@@ -5,6 +5,7 @@ import type { Sidecar } from '../sidecar/sidecar.js';
 import { fencedCode } from '../streaming/fenced-code.js';
 import { streamIntoEditor } from '../streaming/stream-into-editor.js';
 import { textPump } from '../streaming/text-pump.js';
+import { waitNews } from '../streaming/wait-news.js';
 import { signalOf } from '../vscode-signal.js';
 import { around, type CodeTarget } from './code-target.js';
 import { moreTestsInstruction, testsBelowInstruction, testsSystem } from './code-wishes.js';
@@ -60,7 +61,7 @@ async function writeBeside(sidecar: Sidecar, target: CodeTarget, name: string | 
     cancellable: true,
   };
   try {
-    await window.withProgress(progress, async (_report, token) => {
+    await window.withProgress(progress, async (report, token) => {
       const signal = AbortSignal.any([signalOf(token), stop.signal]);
       const pump = textPump(stream.write, () => stop.abort());
       const code = fencedCode();
@@ -68,9 +69,10 @@ async function writeBeside(sidecar: Sidecar, target: CodeTarget, name: string | 
         if (text !== '') pump.push(text);
       };
       await connection.generate(
-        { request: { ...request, model: model.id }, client: 'tests' },
+        { request: { ...request, model: model.id, events: true }, client: 'tests' },
         (text) => push(code.push(text)),
         signal,
+        waitNews((message) => report.report({ message })),
       );
       push(code.end());
       await pump.finished();

@@ -3,6 +3,7 @@ import { Disposable, ProgressLocation, ViewColumn, window, workspace, type TextD
 import { HearthFailure } from '../sidecar/hearth-connection.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { textPump } from '../streaming/text-pump.js';
+import { waitNews } from '../streaming/wait-news.js';
 import { throttled } from '../throttled.js';
 import { signalOf } from '../vscode-signal.js';
 import { askFoot, askHead } from './ask-document.js';
@@ -55,9 +56,10 @@ export async function answerInDocument(sidecar: Sidecar, question: Question): Pr
     const signal = AbortSignal.any([signalOf(token), stop.signal]);
     try {
       return await connection.generate(
-        { request: { model: model.id, messages, max_tokens }, client },
+        { request: { model: model.id, messages, max_tokens, events: true }, client },
         onText,
         signal,
+        waitNews((message) => report.report({ message })),
       );
     } finally {
       count.dispose();

@@ -3,6 +3,7 @@ import { lockedFailure } from '../locked-document.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { streamIntoEditor } from '../streaming/stream-into-editor.js';
 import { textPump } from '../streaming/text-pump.js';
+import { waitNews } from '../streaming/wait-news.js';
 import { signalOf } from '../vscode-signal.js';
 import { continuationPrompt } from './continuation-prompt.js';
 
@@ -32,16 +33,22 @@ export async function continueFromCursor(sidecar: Sidecar): Promise<void> {
       model: state.model.id,
       ...continuationPrompt(sidesOf(editor), state.model),
       max_tokens: Math.min(longestContinuation, Math.floor(state.model.contextSize / 4)),
+      events: true,
     };
     const progress = {
       location: ProgressLocation.Notification,
       title: `Hearth: continuing with ${state.model.displayName}`,
       cancellable: true,
     };
-    await window.withProgress(progress, async (_report, token) => {
+    await window.withProgress(progress, async (report, token) => {
       const signal = AbortSignal.any([signalOf(token), stop.signal]);
       const pump = textPump(stream.write, () => stop.abort());
-      await connection.generate({ request, client: 'continue' }, pump.push, signal);
+      await connection.generate(
+        { request, client: 'continue' },
+        pump.push,
+        signal,
+        waitNews((message) => report.report({ message })),
+      );
       await pump.finished();
     });
     if (stream.locked()) throw lockedFailure('unlock');

@@ -1,5 +1,6 @@
 import { EventEmitter, type Disposable, type Event } from 'vscode';
 import type { ModelInfo } from '@hearth/protocol';
+import { waitNews } from '../streaming/wait-news.js';
 import { lockedFailure, lockedText } from '../locked-document.js';
 import { HearthFailure, type HearthConnection } from '../sidecar/hearth-connection.js';
 import { codeInAnswer, indentLike } from './answer-code.js';
@@ -43,6 +44,8 @@ export interface EditSurroundings {
 
 const interferedText =
   'Stopped: the code changed while it was being rewritten. That change is kept; what has been written can be accepted or rejected.';
+
+const writing: EditState = { kind: 'writing', text: 'writing… Escape stops it' };
 
 /** Begins an inline edit of `region`. Nothing is written before it is asked to. */
 export function startEditSession(region: RegionInDocument, around: EditSurroundings): EditSession {
@@ -124,14 +127,18 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
           `This code is too long for ${model.displayName} to write anew in its context of ${model.contextSize} tokens. Select less.`,
         );
       }
-      become({ kind: 'writing', text: 'writing… Escape stops it' });
+      become(writing);
       const outcome = await connection.generate(
-        { request: { ...request, model: model.id }, client: 'inline edit' },
+        { request: { ...request, model: model.id, events: true }, client: 'inline edit' },
         (text) => {
+          if (answer === '') become(writing);
           answer += text;
           drawing.update();
         },
         stop.signal,
+        waitNews((words) => {
+          if (running === stop) become({ kind: 'writing', text: `${words}… Escape stops it` });
+        }),
       );
       await drawing.settled();
       if (outcome.kind === 'done' && !stop.signal.aborted) {

@@ -57,11 +57,11 @@ export async function answerChat(
         report(textPart(text));
       },
       signal,
-      ({ toolCall, stage }) => {
-        if (stage !== undefined) wait.stage(stage);
-        if (toolCall === undefined) return;
+      (news) => {
+        wait.news(news);
+        if (news.toolCall === undefined) return;
         wait.over();
-        report(callPart(toolCall));
+        report(callPart(news.toolCall));
       },
     );
     if (outcome.kind === 'cancelled') return;

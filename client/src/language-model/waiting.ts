@@ -1,12 +1,13 @@
-import type { GenerateRequestMessage } from '@hearth/protocol';
 import { ProgressLocation, window } from 'vscode';
+import { waitNews } from '../streaming/wait-news.js';
 
 /** Time without a piece of the answer after which somebody may wonder, in milliseconds. */
 const patienceMs = 1500;
 
 /** Says in the status bar what a request waits for, for as long as nothing of the answer has come. */
 export interface Waiting {
-  readonly stage: (stage: GenerateRequestMessage.Stage) => void;
+  /** Takes what comes of the request beside its text. */
+  readonly news: ReturnType<typeof waitNews>;
   /** The answer has begun, or nobody waits any more. May be called again. */
   readonly over: () => void;
 }
@@ -36,27 +37,13 @@ export function waiting(): Waiting {
   };
   const timer = setTimeout(show, patienceMs);
   return {
-    stage: (stage) => {
-      words = stageInWords(stage);
+    news: waitNews((next) => {
+      words = next;
       tell();
-    },
+    }),
     over: () => {
       clearTimeout(timer);
       end();
     },
   };
-}
-
-/** What a request waits for, for a person. */
-export function stageInWords(stage: GenerateRequestMessage.Stage): string {
-  switch (stage.kind) {
-    case 'queued':
-      return stage.position === 0 ? 'next in the queue' : `${stage.position} before it in the queue`;
-    case 'loading':
-      return stage.progress === undefined
-        ? 'loading the model'
-        : `loading the model, ${Math.round(stage.progress * 100)} %`;
-    case 'prefill':
-      return 'reading the prompt';
-  }
 }

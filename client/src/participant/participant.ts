@@ -12,10 +12,10 @@ import {
 } from 'vscode';
 import { offeredModels, type OfferedModel } from '../language-model/offered-models.js';
 import { modelCounters } from '../language-model/token-counter.js';
-import { stageInWords } from '../language-model/waiting.js';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
 import { readyConnection } from '../sidecar/ready-connection.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
+import { waitNews } from '../streaming/wait-news.js';
 import { helpActions } from '../status/failure-help.js';
 import { signalOf } from '../vscode-signal.js';
 import { fitQuestion, needsCode, type CodeTask, type EarlierTurn } from './code-question.js';
@@ -123,9 +123,7 @@ async function askModel(
     },
     (text) => response.markdown(text),
     signal,
-    ({ stage }) => {
-      if (stage !== undefined && stage.kind !== 'prefill') response.progress(`${stageInWords(stage)} …`);
-    },
+    waitNews((words) => response.progress(`${words} …`)),
   );
   if (outcome.kind === 'done') tellEnd(outcome.result.content, outcome.result.stopReason, response);
   return {};

@@ -38,7 +38,9 @@ const stageWords = {
   decode: 'writing',
 } as const satisfies Record<StreamInfo['stage'], string>;
 
-function describe({ stage, tokens, tokensPerSecond }: StreamInfo): string {
+function describe({ stage, progress, tokens, tokensPerSecond }: StreamInfo): string {
+  if (stage === 'prefill' && progress !== undefined)
+    return `${stageWords[stage]}, ${Math.round(progress * 100)} %`;
   if (stage !== 'decode') return stageWords[stage];
   const words: string[] = [stageWords[stage]];
   words.push(`${tokens.toLocaleString('en-US')} tokens`);

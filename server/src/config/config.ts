@@ -32,13 +32,14 @@ const scriptedPiece = z.union(
   [
     z.strictObject({ text: z.string() }),
     z.strictObject({ thinking: z.string() }),
+    z.strictObject({ prefill: z.number().min(0).max(1) }),
     z.strictObject({
       tool_call: z.strictObject({ name, arguments: z.record(z.string(), z.unknown()) }),
     }),
     z.strictObject({ raw_tool_call: z.strictObject({ name, arguments: z.string() }) }),
     z.strictObject({ failure: z.enum(engineFailureKinds) }),
   ],
-  { error: 'must be one of text, thinking, tool_call, raw_tool_call and failure' },
+  { error: 'must be one of text, thinking, prefill, tool_call, raw_tool_call and failure' },
 );
 
 const scriptedAnswer = z.strictObject({

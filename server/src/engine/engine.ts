@@ -90,6 +90,8 @@ export type EngineChunk =
   | { readonly kind: 'thinking'; readonly text: string }
   /** A whole call: its arguments are a JSON object that fits the tool's schema. */
   | { readonly kind: 'tool_call'; readonly call: ToolCall }
+  /** How far a long prompt has been read, from 0 to 1. Before the first token, and only where that takes long. */
+  | { readonly kind: 'prefill'; readonly progress: number }
   /** The worker died, and the stream goes on from the last chunk. Only where `resume` was asked for. */
   | {
       readonly kind: 'resumed';

@@ -28,6 +28,7 @@ export class Gathering {
       case 'tool_call':
         this.#toolCalls.push(chunk.call);
         return;
+      case 'prefill':
       case 'resumed':
       case 'done':
         return;

@@ -175,6 +175,26 @@ describe('the life of a request', () => {
     expect(parts.admission.permitsInUse).toBe(0);
   });
 
+  it('how far a long prompt has been read is told to who asked for events, and shown of the stream', async () => {
+    const pieces = [{ prefill: 0.25 }, { text: 'a' }];
+    const { parts } = setUp({ script: [{ pieces }] });
+    const seen: unknown[] = [];
+    for await (const event of generate(parts, { ...request, events: true }, caller, never)) {
+      seen.push([event.kind, parts.streams.list()[0]?.progress]);
+      if (event.kind === 'prefill')
+        expect(event).toEqual({ kind: 'prefill', backend: 'mock', progress: 0.25 });
+    }
+    expect(seen).toEqual([
+      ['started', undefined],
+      ['prefill', 0.25],
+      ['token', undefined],
+      ['done', undefined],
+    ]);
+    const plain = await all(generate(parts, request, caller, never));
+    expect(plain.map(({ kind }) => kind)).toEqual(['token', 'done']);
+    expect(plain.at(-1)).toMatchObject({ usage: { completion_tokens: 1 }, stopReason: 'end' });
+  });
+
   it('a stream can be cancelled by its id, and nobody else is', async () => {
     const { parts } = setUp({ tokenDelayMs: 5 }, 2);
     const one = all(generate(parts, request, caller, never));

@@ -194,6 +194,11 @@ async function* run(
         end = chunk;
         break;
       }
+      if (chunk.kind === 'prefill') {
+        stream.read(chunk.progress);
+        if (tellsStart === true) yield chunks.hold({ ...chunk, backend });
+        continue;
+      }
       if (chunk.kind !== 'resumed') stream.token();
       gathering.add(chunk);
       yield chunks.hold(chunk);

@@ -14,6 +14,7 @@ export class LiveStream {
   readonly #now: () => number;
   #stage: StreamInfo['stage'] = 'queued';
   #backend: string | undefined;
+  #progress: number | undefined;
   #tokens = 0;
   #firstTokenAt: number | undefined;
   #lastTokenAt: number | undefined;
@@ -56,6 +57,12 @@ export class LiveStream {
     this.#onChange();
   }
 
+  /** Has read so much of its prompt, from 0 to 1. */
+  read(progress: number): void {
+    this.#progress = progress;
+    this.#onChange();
+  }
+
   /** Has made one more token. */
   token(): void {
     this.#stage = 'decode';
@@ -74,6 +81,7 @@ export class LiveStream {
       startedAt: this.startedAt.toISOString(),
       tokens: this.#tokens,
       ...(this.#backend === undefined ? {} : { backend: this.#backend }),
+      ...(this.#progress === undefined || this.#stage !== 'prefill' ? {} : { progress: this.#progress }),
       ...(speed === undefined ? {} : { tokensPerSecond: speed }),
     };
   }

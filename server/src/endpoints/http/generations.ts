@@ -34,6 +34,7 @@ export async function runGeneration(
       case 'queued':
       case 'loading':
       case 'started':
+      case 'prefill':
       case 'resumed':
         break;
     }

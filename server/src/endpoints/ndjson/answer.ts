@@ -44,6 +44,9 @@ export class Answer implements Reply {
         this.#stage = 'prefill';
         await this.#send({ id, type: 'prefill', backend: event.backend });
         return;
+      case 'prefill':
+        await this.#send({ id, type: 'prefill', backend: event.backend, progress: event.progress });
+        return;
       case 'loading':
         if (this.#stage === 'new') await this.#tellQueued(0, undefined);
         await this.#tellEvent({ type: 'loading', id, model: event.model, ...progressOf(event) });

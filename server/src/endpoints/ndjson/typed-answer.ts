@@ -53,6 +53,7 @@ export class TypedAnswer implements Reply {
       case 'queued':
       case 'loading':
       case 'started':
+      case 'prefill':
       case 'resumed':
         return;
     }

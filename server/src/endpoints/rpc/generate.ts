@@ -70,6 +70,8 @@ function toProgress(event: GenerationEvent): GenerateRequestMessage.Progress | u
     }
     case 'started':
       return { content: '', stage: { kind: 'prefill' } };
+    case 'prefill':
+      return { content: '', stage: { kind: 'prefill', progress: event.progress } };
     case 'resumed':
     case 'done':
       return undefined;

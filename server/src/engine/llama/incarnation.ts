@@ -4,12 +4,18 @@ import type { EngineFailure } from '../engine.js';
 import type { ChosenDevice } from './device-choice.js';
 import type { HangWatch } from './hang-watch.js';
 import type { ReplyQueue } from './reply-queue.js';
-import type { GenerationResult, Piece, QuestionAnswer, StepGrammars } from './worker/messages.js';
+import type {
+  GenerationResult,
+  Piece,
+  PromptProgress,
+  QuestionAnswer,
+  StepGrammars,
+} from './worker/messages.js';
 import type { WorkerProcess } from './worker-process.js';
 
 /** What a worker says to one request. */
 export type Reply =
-  | { readonly kind: 'chunk'; readonly piece: Piece; readonly tokens: number }
+  | { readonly kind: 'chunk'; readonly piece: Piece | PromptProgress; readonly tokens: number }
   | { readonly kind: 'done'; readonly result: GenerationResult }
   | { readonly kind: 'counted'; readonly counts: readonly number[] }
   | { readonly kind: 'answered'; readonly answer: QuestionAnswer }

@@ -50,6 +50,16 @@ async function play(
   }
 }
 
+test('news of the prompt pass by before an answer has begun, and not when it is made again', async () => {
+  const news: EngineChunk = { kind: 'prefill', progress: 0.5 };
+  const begun: EngineChunk = { kind: 'token', text: 'one' };
+  const { chunks } = await play([
+    [news, begun],
+    [news, begun, { kind: 'token', text: 'two' }, done],
+  ]);
+  expect(chunks.map(({ kind }) => kind)).toEqual(['prefill', 'token', 'resumed', 'token', 'done']);
+});
+
 /** What a consumer makes of an answer, however its text is cut. */
 function meaning(chunks: readonly EngineChunk[]): string {
   return chunks

@@ -48,6 +48,11 @@ export async function* resuming(
           yield chunk;
           return;
         }
+        if (chunk.kind === 'prefill') {
+          // Of an answer that has begun nobody is told that its prompt is being read again.
+          if (tokens === 0) yield chunk;
+          continue;
+        }
         const outcome = replay.take(chunk);
         isOther = outcome.kind === 'differs';
         if (outcome.kind === 'differs') throw lost;

@@ -1,7 +1,7 @@
 import type { EngineChunk } from '../engine.js';
 
 /** A piece of an answer. */
-export type AnswerChunk = Exclude<EngineChunk, { kind: 'done' }>;
+export type AnswerChunk = Exclude<EngineChunk, { kind: 'done' | 'prefill' }>;
 
 type Run =
   | { readonly kind: 'token' | 'thinking'; text: string }

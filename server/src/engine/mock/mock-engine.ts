@@ -213,7 +213,7 @@ export class MockEngine implements Engine {
         yield done('cancelled', emitted);
         return;
       }
-      emitted += 1;
+      if (chunk.kind !== 'prefill') emitted += 1;
       yield chunk;
     }
   }

@@ -5,6 +5,8 @@ import { type EngineChunk, EngineFailure, type EngineFailureKind } from '../engi
 export type ScriptedPiece =
   | { readonly text: string }
   | { readonly thinking: string }
+  /** How far the prompt has been read, from 0 to 1. No token of the answer. */
+  | { readonly prefill: number }
   | { readonly tool_call: { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> } }
   /** Arguments as the model wrote them, well-formed or not. */
   | { readonly raw_tool_call: { readonly name: string; readonly arguments: string } }
@@ -54,6 +56,10 @@ export function* playAnswer(
   let count = 0;
   let calls = 0;
   for (const piece of answer.pieces) {
+    if ('prefill' in piece) {
+      yield { kind: 'prefill', progress: piece.prefill };
+      continue;
+    }
     if (count === sampling.maxTokens) break;
     count += 1;
     if ('failure' in piece) throw new EngineFailure(piece.failure, `mock failure: ${piece.failure}`);
@@ -71,7 +77,7 @@ export function* playAnswer(
     }
   }
   const { stop_detail: given, prompt_tokens = 0, cached_tokens } = answer;
-  const cut = count < answer.pieces.length;
+  const cut = count < answer.pieces.filter((piece) => !('prefill' in piece)).length;
   const stopDetail = given ?? (calls > 0 ? 'tool_use' : undefined);
   yield {
     kind: 'done',

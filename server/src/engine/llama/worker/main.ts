@@ -7,6 +7,7 @@ import type {
   GenerationResult,
   LoadOrder,
   Piece,
+  PromptProgress,
   Question,
   RequestFailure,
   ToWorker,
@@ -57,7 +58,7 @@ async function load(order: LoadOrder): Promise<void> {
     });
     const states = await openStates(order.states, driver.stateKey);
     const events = {
-      chunk: (id: number, piece: Piece, tokens: number) => {
+      chunk: (id: number, piece: Piece | PromptProgress, tokens: number) => {
         send({ kind: 'chunk', id, piece, tokens });
       },
       done: (id: number, result: GenerationResult) => {

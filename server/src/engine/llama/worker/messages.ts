@@ -106,6 +106,12 @@ export type Piece =
   /** A whole call; its arguments are a JSON object. */
   | { readonly kind: 'tool_call'; readonly call: ToolCall };
 
+/** How far a long prompt has been read, from 0 to 1; it comes before any {@link Piece}. Uses one credit, as they do. */
+export interface PromptProgress {
+  readonly kind: 'prefill';
+  readonly progress: number;
+}
+
 /** How many threads decode, and why. */
 export interface ThreadChoice {
   /** With which a step of one sequence was fastest. */
@@ -225,7 +231,7 @@ export type FromWorker =
   | {
       readonly kind: 'chunk';
       readonly id: number;
-      readonly piece: Piece;
+      readonly piece: Piece | PromptProgress;
       /** How many have been made so far. */
       readonly tokens: number;
     }

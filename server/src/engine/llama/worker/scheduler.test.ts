@@ -2,10 +2,11 @@ import type { JobClass } from '@hearth/protocol';
 import { expect, test } from 'vitest';
 import { rawRequest, requestFor } from '../testing.js';
 import type { Driver, PreparedRequest, Sampler, Sequence, StepItem, StepOutcome } from './driver.js';
-import type { GenerationResult, LoadedInfo, RequestFailure } from './messages.js';
+import type { GenerationResult, LoadedInfo, Piece, PromptProgress, RequestFailure } from './messages.js';
 import { RequestError } from './request-error.js';
 import { plainAnswer } from './prompting/answer/answer-plan.js';
 import { Scheduler } from './scheduler.js';
+import type { SchedulerOptions } from './scheduler.js';
 
 /**
  * The scheduler over a driver that computes nothing. Each micro-batch ends when the test says so, and is written
@@ -156,7 +157,7 @@ interface Run {
   ): void;
 }
 
-function start(sequences: number, driver = new FakeDriver(sequences)): Run {
+function start(sequences: number, driver = new FakeDriver(sequences), options: SchedulerOptions = {}): Run {
   const events: string[] = [];
   const results = new Map<number, GenerationResult | RequestFailure>();
   let changed = (): void => undefined;
@@ -164,17 +165,21 @@ function start(sequences: number, driver = new FakeDriver(sequences)): Run {
     results.set(id, outcome);
     changed();
   };
-  const scheduler = new Scheduler(driver, {
-    chunk: (id, piece) => events.push(`${id}:${piece.kind === 'token' ? piece.text : piece.kind}`),
-    done: (id, result) => {
-      events.push(`${id} ${result.stopReason}`);
-      end(id, result);
+  const scheduler = new Scheduler(
+    driver,
+    {
+      chunk: (id, piece) => events.push(`${id}:${inWords(piece)}`),
+      done: (id, result) => {
+        events.push(`${id} ${result.stopReason}`);
+        end(id, result);
+      },
+      failed: (id, failure) => {
+        events.push(`${id} ${failure.kind}`);
+        end(id, failure);
+      },
     },
-    failed: (id, failure) => {
-      events.push(`${id} ${failure.kind}`);
-      end(id, failure);
-    },
-  });
+    options,
+  );
   return {
     driver,
     scheduler,
@@ -196,6 +201,33 @@ test('given several sequences, when they decode, then each step is one batch of 
   await run.settled(1, 2, 3);
   const full = run.driver.batches.filter((batch) => batch.length === 3);
   expect(full.length).toBeGreaterThanOrEqual(3);
+});
+
+function inWords(piece: Piece | PromptProgress): string {
+  if (piece.kind === 'token') return piece.text;
+  return piece.kind === 'prefill' ? `${Math.round(piece.progress * 100)} %` : piece.kind;
+}
+
+test('given a prompt of many steps, then its consumer hears twice a second how far it is, and keeps a credit', async () => {
+  let clock = 0;
+  const run = start(1, undefined, { now: () => clock });
+  run.driver.onBatch = () => {
+    clock += 200;
+  };
+  run.submit(1, 'x'.repeat(640), { maxTokens: 1 });
+  await run.settled(1);
+  expect(run.events).toEqual([
+    '1:30 %',
+    '1:60 %',
+    '1:90 %',
+    '1:100 %',
+    expect.stringMatching(/^1:[a-z]$/),
+    '1 length',
+  ]);
+  // What was read before is no part of it, and one credit is not spent on news.
+  run.submit(2, 'y'.repeat(640), { maxTokens: 1, credit: 2 });
+  await run.settled(2);
+  expect(run.events.slice(6)).toEqual(['2:30 %', expect.stringMatching(/^2:[a-z]$/), '2 length']);
 });
 
 test('given a running stream, when a long prompt comes, then the stream decodes with each piece of it', async () => {

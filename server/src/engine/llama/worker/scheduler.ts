@@ -9,7 +9,7 @@ import type {
   StepOutcome,
   TokenChance,
 } from './driver.js';
-import type { GenerationResult, Piece, RequestFailure, StepGrammars } from './messages.js';
+import type { GenerationResult, Piece, PromptProgress, RequestFailure, StepGrammars } from './messages.js';
 import { commonPrefix } from './kv/common-prefix.js';
 import { PrefixCache } from './kv/prefix-cache.js';
 import type { Scope, States } from './kv/states.js';
@@ -36,7 +36,7 @@ import type { Turned } from './turns.js';
  */
 export interface SchedulerEvents {
   /** Uses one credit. `tokens`: how many have been made so far. */
-  chunk(id: number, piece: Piece, tokens: number): void;
+  chunk(id: number, piece: Piece | PromptProgress, tokens: number): void;
   done(id: number, result: GenerationResult): void;
   failed(id: number, failure: RequestFailure): void;
 }
@@ -69,6 +69,8 @@ interface Job extends Turned {
   aborted: boolean;
   generated: number;
   prefillMs: number;
+  /** What {@link prefillMs} was when its consumer was last told how far the prompt is. */
+  toldMs: number;
   decodeMs: number;
   /** Tokens of the prompt that were there already. */
   cached: number;
@@ -119,6 +121,8 @@ type Outcome =
 
 /** Fewer tokens in common are not worth waiting for. */
 const leastShared = 32;
+/** Milliseconds of reading a prompt between two words of how far it is. */
+const progressMs = 500;
 /** In place of minus infinity, which JSON does not have. */
 const leastLogprob = -9999;
 
@@ -253,6 +257,7 @@ export class Scheduler {
       aborted: early.aborted,
       generated: 0,
       prefillMs: 0,
+      toldMs: 0,
       decodeMs: 0,
       cached: 0,
       logprobs: [],
@@ -518,9 +523,13 @@ export class Scheduler {
       case 'evaluated':
         job.position += tokens.length;
         job.rest = job.rest.slice(tokens.length);
+        if (job.prefillMs - job.toldMs >= progressMs) this.#tellRead(job);
         this.#toTheEnd(job);
         return;
       case 'sampled':
+        // Of what is being written nothing may be seen for long: a call comes whole.
+        if (job.generated === 0 && (job.toldMs > 0 || job.request.answer.tools !== undefined))
+          this.#tellRead(job);
         job.position = job.sequence.tokens().length;
         this.#takeAll(job, outcome.tokens, outcome.ended);
         return;
@@ -540,6 +549,16 @@ export class Scheduler {
       case undefined:
       // The same again, unless it was aborted.
     }
+  }
+
+  /** What there was already is no part of what is being read. The last credit is the answer's. */
+  #tellRead(job: RunningJob): void {
+    if (job.generated > 0 || job.credit <= 1) return;
+    job.toldMs = job.prefillMs;
+    job.credit -= 1;
+    const all = job.request.tokens.length - job.cached;
+    const progress = all === 0 ? 1 : Math.min(1, (job.sequence.tokens().length - job.cached) / all);
+    this.#events.chunk(job.id, { kind: 'prefill', progress }, 0);
   }
 
   /** Other prompts come first next time. */
