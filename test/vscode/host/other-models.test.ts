@@ -1,33 +1,14 @@
 import * as assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
 import * as vscode from 'vscode';
+import { restartAsBefore, restartWith } from './another-daemon.js';
 import { activeHearth, chatModel, eventually, invokeTool, onePixel, readyHearth } from './support.js';
 
 /**
  * What the model that comes with Hearth cannot do, with models that can; and what is said where there is none. The daemon
  * is another one meanwhile.
  */
-
-/** The user's own: the tests have a home of their own. */
-const file = join(homedir(), '.hearth/config.json');
-const saved = existsSync(file) ? readFileSync(file) : undefined;
-
-async function restartWith(settings: object): Promise<void> {
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, JSON.stringify(settings));
-  await vscode.commands.executeCommand('hearth.restartSidecar');
-}
-
-async function restartAsBefore(): Promise<void> {
-  if (saved === undefined) rmSync(file);
-  else writeFileSync(file, saved);
-  await vscode.commands.executeCommand('hearth.restartSidecar');
-  await readyHearth();
-}
 
 describe('with models that see, and that give vectors', () => {
   const bodies: string[] = [];

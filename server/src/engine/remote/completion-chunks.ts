@@ -75,9 +75,10 @@ function toCallPiece(value: unknown): CallPiece {
 
 function usageOf(value: unknown): Usage | undefined {
   if (value === undefined || value === null) return undefined;
-  const { prompt_tokens, completion_tokens } = objectOf(value);
+  const { prompt_tokens, completion_tokens, prompt_tokens_details } = objectOf(value);
   if (!isCount(prompt_tokens) || !isCount(completion_tokens)) throw unreadable(undefined);
-  return { prompt_tokens, completion_tokens };
+  const { cached_tokens } = objectOf(prompt_tokens_details);
+  return { prompt_tokens, completion_tokens, ...(isCount(cached_tokens) ? { cached_tokens } : {}) };
 }
 
 /** Absent and null are an object without fields. */

@@ -107,6 +107,16 @@ describe('a stream of events', () => {
     expect(() => calls.finish()).toThrow('no completion');
   });
 
+  test('what the service had cached of the prompt is told where it says so', () => {
+    const usage = { prompt_tokens: 9, completion_tokens: 2 };
+    expect(readPiece(JSON.stringify({ usage })).usage).toEqual(usage);
+    const withDetails = { ...usage, prompt_tokens_details: { cached_tokens: 8 } };
+    expect(readPiece(JSON.stringify({ usage: withDetails })).usage).toEqual({ ...usage, cached_tokens: 8 });
+    expect(readPiece(JSON.stringify({ usage: { ...usage, prompt_tokens_details: null } })).usage).toEqual(
+      usage,
+    );
+  });
+
   test('reasoning is told apart from the answer', () => {
     const data = { choices: [{ delta: { reasoning_content: 'hm', content: null } }] };
     expect(readPiece(JSON.stringify(data))).toMatchObject({ thinking: 'hm', text: '' });
