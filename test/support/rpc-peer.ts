@@ -52,6 +52,14 @@ export class RpcPeer {
     return this.#find((message) => message['id'] === id && !('method' in message), method);
   }
 
+  /** Sends a message as it is; of one with an id, gives the response. */
+  async exchange(message: Frame): Promise<Frame | undefined> {
+    this.send(message);
+    const { id, method } = message;
+    if (id === undefined) return undefined;
+    return this.#find((other) => other['id'] === id && !('method' in other), String(method));
+  }
+
   /** A notification of this method, the first that came or is to come. */
   async notified(method: string): Promise<Frame> {
     return this.#find((message) => message['method'] === method, method);

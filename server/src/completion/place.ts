@@ -1,3 +1,5 @@
+import type { DocumentText } from './document-text.js';
+
 /** Most text before a cursor that is looked at, in UTF-16 units. */
 export const mostBefore = 32_768;
 /** Most text after a cursor that is looked at, in UTF-16 units. */
@@ -22,15 +24,19 @@ export type NoPlace = 'inside_character' | 'binary_document';
 
 /** The text around `offset`. A cursor that parts a character, and a document that is not text, are no place. */
 export function placeAt(
-  document: { readonly uri: string; readonly language: string; readonly text: string },
+  document: { readonly uri: string; readonly language: string; readonly text: DocumentText },
   offset: number,
 ): Place | NoPlace {
   const { uri, language, text } = document;
-  if (partsPair(text, offset)) return 'inside_character';
-  const start = wholeCharacter(text, Math.max(0, offset - mostBefore));
-  const before = text.slice(start, offset);
-  const after = text.slice(offset, wholeCharacter(text, Math.min(text.length, offset + mostAfter)));
+  const begin = Math.max(0, offset - mostBefore);
+  const near = text.slice(Math.max(0, begin - 1), Math.min(text.length, offset + mostAfter + 1));
+  const cursor = offset - Math.max(0, begin - 1);
+  if (partsPair(near, cursor)) return 'inside_character';
+  const first = wholeCharacter(near, begin === 0 ? 0 : 1);
+  const before = near.slice(first, cursor);
+  const after = near.slice(cursor, wholeCharacter(near, Math.min(near.length, cursor + mostAfter)));
   if (before.includes('\0') || after.includes('\0')) return 'binary_document';
+  const start = begin === 0 ? 0 : begin - 1 + first;
   return { uri, language, before: ownCopy(plainLines(before)), after: ownCopy(plainLines(after)), start };
 }
 

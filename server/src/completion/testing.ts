@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { GenerateRequest, Health, ModelInfo } from '@hearth/protocol';
 import { noChannels } from '../channels/no-channels.js';
 import type { Caller, DaemonApi, DaemonEvents, GenerationEvent } from '../daemon-api.js';
+import type { DocumentText } from './document-text.js';
 import { createCompletionSession, type Answer, type CompletionSession, type Trigger } from './session.js';
 
 /** A generation of the daemon of a test, which gives what the test tells it to. */
@@ -129,6 +130,16 @@ function healthOf({ model, admission }: ScriptedDaemon): Health {
   };
 }
 
+/** A document whose whole text is at hand. @param read it as it is now */
+export function liveText(read: () => string): DocumentText {
+  return {
+    get length() {
+      return read().length;
+    },
+    slice: (from, to) => read().slice(from, to),
+  };
+}
+
 /** A document in an editor, driven as a person would: it types, deletes, moves and waits for ghost text. */
 export class Typist {
   readonly session: CompletionSession;
@@ -142,7 +153,11 @@ export class Typist {
     this.uri = uri;
     this.cursor = marked.indexOf('▌');
     this.text = marked.replace('▌', '');
-    session.opened(uri, language, () => this.text);
+    session.opened(
+      uri,
+      language,
+      liveText(() => this.text),
+    );
   }
 
   /** Types, and moves behind it. @param behind what the editor writes behind the cursor by itself */

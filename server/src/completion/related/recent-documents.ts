@@ -1,10 +1,11 @@
+import type { DocumentText } from '../document-text.js';
 import { ownCopy } from '../place.js';
 
 /** A document that may help with another, as it was when it was last seen. */
 export interface RecentDocument {
   readonly uri: string;
   readonly language: string;
-  readonly text: string;
+  readonly text: DocumentText;
   /** Whether an editor has it open now. */
   readonly isOpen: boolean;
   /** Counts what happened on this connection: when it was opened, and when it was last changed; 0: never. */
@@ -16,8 +17,8 @@ export interface RecentDocument {
 
 /** The documents that someone has open, or closed a while ago after changing them. */
 export interface RecentDocuments {
-  /** @param text reads the document as it is now, so that nothing is copied at each keystroke */
-  readonly opened: (uri: string, language: string, text: () => string) => void;
+  /** @param text the document as it is at any time */
+  readonly opened: (uri: string, language: string, text: DocumentText) => void;
   readonly changed: (uri: string, offset: number) => void;
   readonly closed: (uri: string) => void;
   readonly all: () => readonly RecentDocument[];
@@ -31,7 +32,7 @@ const mostDocuments = 64;
 
 interface Entry {
   readonly language: string;
-  readonly text: () => string;
+  readonly text: DocumentText;
   readonly isOpen: boolean;
   readonly openedAt: number;
   readonly changedAt: number;
@@ -80,9 +81,9 @@ export function createRecentDocuments(): RecentDocuments {
         entries.delete(uri);
         return;
       }
-      const text = ownCopy(entry.text().slice(0, mostText));
-      put(uri, { ...entry, isOpen: false, text: () => text });
+      const text = ownCopy(entry.text.slice(0, Math.min(entry.text.length, mostText)));
+      put(uri, { ...entry, isOpen: false, text });
     },
-    all: () => [...entries].map(([uri, entry]) => ({ uri, ...entry, text: entry.text() })),
+    all: () => [...entries].map(([uri, entry]) => ({ uri, ...entry })),
   };
 }

@@ -1,3 +1,4 @@
+import type { DocumentText } from '../document-text.js';
 import { ownCopy, plainLines } from '../place.js';
 import { chooseDefinitions, definitionsOf, type Definition } from './definitions.js';
 import type { RecentDocument } from './recent-documents.js';
@@ -122,14 +123,15 @@ type Extract =
     };
 
 function extractOf({ text, changeOffset }: RecentDocument): Extract {
-  if (text.includes('\0')) return { kind: 'whole', text: '' };
-  if (text.length <= shortFile) return { kind: 'whole', text: ownCopy(plainLines(text).trim()) };
-  const all = text.length > longestRead ? [] : definitionsOf(plainLines(text));
-  const definitions = all.map(({ name, line }) => ({
+  const around = changeOffset === undefined ? '' : linesAround(text, changeOffset);
+  if (text.length > longestRead) return { kind: 'parts', definitions: [], around };
+  const whole = text.slice(0, text.length);
+  if (whole.includes('\0')) return { kind: 'whole', text: '' };
+  if (whole.length <= shortFile) return { kind: 'whole', text: ownCopy(plainLines(whole).trim()) };
+  const definitions = definitionsOf(plainLines(whole)).map(({ name, line }) => ({
     name: ownCopy(name),
     line: ownCopy(line),
   }));
-  const around = changeOffset === undefined ? '' : ownCopy(linesAround(text, changeOffset));
   return { kind: 'parts', definitions, around };
 }
 
@@ -152,12 +154,15 @@ function withNames({ uri: before, names }: Used, uri: string, near: string): Use
   return { uri, names: new Set([...known, ...found.map(ownCopy)]) };
 }
 
-/** Whole lines around an offset. */
-function linesAround(text: string, offset: number): string {
-  const begin = text.lastIndexOf('\n', Math.max(0, offset - aroundChange / 2)) + 1;
-  const stop = text.indexOf('\n', offset + aroundChange / 2);
-  const lines = text.slice(begin, stop === -1 ? text.length : stop);
-  return lines.length > 2 * aroundChange ? '' : plainLines(lines).trim();
+/** Whole lines around an offset; none where they are too long to be lines, or no text. */
+function linesAround(text: DocumentText, offset: number): string {
+  const reach = 2 * aroundChange;
+  const from = Math.max(0, offset - reach);
+  const near = text.slice(from, Math.min(text.length, offset + reach));
+  const begin = near.lastIndexOf('\n', Math.max(0, offset - from - aroundChange / 2)) + 1;
+  const stop = near.indexOf('\n', offset - from + aroundChange / 2);
+  const lines = near.slice(begin, stop === -1 ? near.length : stop);
+  return lines.length > reach || lines.includes('\0') ? '' : ownCopy(plainLines(lines).trim());
 }
 
 /** The last two parts of a path: enough to tell files apart, and nothing of where a person keeps them. */

@@ -59,8 +59,8 @@ describe('other files', () => {
   it('are those that were touched last, of the same family of languages, the unchanged first', () => {
     const documents = createRecentDocuments();
     for (const name of ['a', 'b', 'c'])
-      documents.opened(`file:///x/${name}.ts`, 'typescript', () => `function ${name}() {}`);
-    documents.opened('file:///x/d.py', 'python', () => 'def d(): pass');
+      documents.opened(`file:///x/${name}.ts`, 'typescript', `function ${name}() {}`);
+    documents.opened('file:///x/d.py', 'python', 'def d(): pass');
     documents.changed('file:///x/a.ts', 0);
     const files = createRelatedFiles();
     const chosen = files.choose('file:///x/c.ts', 'typescriptreact', documents.all(), 1000);
@@ -70,7 +70,7 @@ describe('other files', () => {
   it('stay in their order while only the document itself is typed in', () => {
     const documents = createRecentDocuments();
     for (let index = 0; index < 12; index += 1) {
-      documents.opened(`file:///x/${index}.ts`, 'typescript', () => `export function f${index}() {}`);
+      documents.opened(`file:///x/${index}.ts`, 'typescript', `export function f${index}() {}`);
     }
     const files = createRelatedFiles();
     const choose = (): string =>
@@ -83,9 +83,9 @@ describe('other files', () => {
 
   it('are remembered for a while after they were closed, if they were changed', () => {
     const documents = createRecentDocuments();
-    documents.opened('file:///a.ts', 'typescript', () => 'changed');
+    documents.opened('file:///a.ts', 'typescript', 'changed');
     documents.changed('file:///a.ts', 0);
-    documents.opened('file:///b.ts', 'typescript', () => 'only looked at');
+    documents.opened('file:///b.ts', 'typescript', 'only looked at');
     documents.closed('file:///a.ts');
     documents.closed('file:///b.ts');
     expect(documents.all()).toMatchObject([{ uri: 'file:///a.ts', text: 'changed', isOpen: false }]);
@@ -94,7 +94,7 @@ describe('other files', () => {
   it('show of a long file what it defines and what is around its last change', () => {
     const documents = createRecentDocuments();
     const text = `${'// comment\n'.repeat(300)}export function here() {\n  const near = 1;\n}\n${'// more\n'.repeat(300)}`;
-    documents.opened('file:///a.ts', 'typescript', () => text);
+    documents.opened('file:///a.ts', 'typescript', text);
     documents.changed('file:///a.ts', text.indexOf('near'));
     const [file] = createRelatedFiles().choose('file:///b.ts', 'typescript', documents.all(), 8000);
     expect(file?.text).toMatch(/^export function here\(\) \{/);
@@ -105,7 +105,7 @@ describe('other files', () => {
   it('show of a long file first what the text at the cursor names, and go on showing it', () => {
     const documents = createRecentDocuments();
     const text = Array.from({ length: 200 }, (_unused, index) => `export function task${index}(): void {}\n`);
-    documents.opened('file:///a.ts', 'typescript', () => text.join(''));
+    documents.opened('file:///a.ts', 'typescript', text.join(''));
     const files = createRelatedFiles();
     const chosen = (near: string): string =>
       files.choose('file:///b.ts', 'typescript', documents.all(), 8000, near)[0]?.text ?? '';

@@ -7,8 +7,8 @@ import {
   type CompletionList,
   type InlineCompletionItem,
 } from 'vscode-languageserver';
-import type { TextDocument } from 'vscode-languageserver-textdocument';
 import { z } from 'zod';
+import type { EditedText } from './edited-text.js';
 import type { InlineCompletionQuery } from './inline-completion.js';
 
 /**
@@ -30,12 +30,15 @@ const clientSchema = z.object({
   }),
 });
 
-/** Whether the client of these `initialize` parameters knows the completion list, and no ghost text. */
+/**
+ * Whether the client of these `initialize` parameters knows the completion list, and no ghost text. Emacs declares ghost
+ * text as `null`, its empty object.
+ */
 export function wantsCompletionList(params: unknown): boolean {
   const client = clientSchema.safeParse(params);
   if (!client.success) return false;
   const { completion, inlineCompletion } = client.data.capabilities.textDocument;
-  return isDeclared(completion) && !isDeclared(inlineCompletion);
+  return isDeclared(completion) && completion !== null && !isDeclared(inlineCompletion);
 }
 
 /** What the server then says that it offers. After these characters a suggestion is worth having. */
@@ -54,11 +57,12 @@ const longestLabel = 60;
 
 /** Suggestions as a list that the client asks for again as one types on, since they depend on every key. */
 export function asCompletionList(
-  document: TextDocument,
+  document: EditedText,
   { position }: z.infer<typeof completionSchema>,
   items: readonly InlineCompletionItem[],
 ): CompletionList {
-  const line = document.getText({ start: { ...position, character: 0 }, end: position });
+  const begin = document.offsetAt({ ...position, character: 0 });
+  const line = document.slice(begin, document.offsetAt(position));
   const word = /\w*$/.exec(line)?.[0] ?? '';
   const start = { ...position, character: position.character - word.length };
   return {
@@ -76,7 +80,7 @@ export function asCompletionList(
       label: cut.length < shown.length || more.length > 0 ? `${cut} …` : cut,
       kind: CompletionItemKind.Text,
       detail: 'Hearth',
-      documentation: { kind: MarkupKind.Markdown, value: fenced(word + text) },
+      documentation: { kind: MarkupKind.Markdown, value: fenced(line + text) },
       // What is typed already must match, or the client hides the entry; it comes after what language servers know.
       filterText: word + first,
       sortText: `~${index}`,
@@ -94,5 +98,5 @@ function fenced(text: string): string {
 }
 
 function isDeclared(capability: unknown): boolean {
-  return capability !== undefined && capability !== null && capability !== false;
+  return capability !== undefined && capability !== false;
 }

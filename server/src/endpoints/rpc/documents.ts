@@ -1,21 +1,17 @@
-import { TextDocument } from 'vscode-languageserver-textdocument';
-import type {
-  DidChangeTextDocumentParams,
-  DidCloseTextDocumentParams,
-  DidOpenTextDocumentParams,
-} from 'vscode-languageserver';
 import { z } from 'zod';
+import type { DocumentText } from '../../completion/document-text.js';
+import { createEditedText, type EditedText } from './edited-text.js';
 
 const positionSchema = z.object({ line: z.int().min(0), character: z.int().min(0) });
 const rangeSchema = z.object({ start: positionSchema, end: positionSchema });
 
 /** The part of `DidOpenTextDocumentParams` that is used. */
 export const openedSchema = z.object({
-  textDocument: z.object({ uri: z.string(), languageId: z.string(), version: z.int(), text: z.string() }),
+  textDocument: z.object({ uri: z.string(), languageId: z.string(), text: z.string() }),
 });
 /** The part of `DidChangeTextDocumentParams` that is used. A change without a range is the whole text. */
 export const changedSchema = z.object({
-  textDocument: z.object({ uri: z.string(), version: z.int() }),
+  textDocument: z.object({ uri: z.string() }),
   contentChanges: z.array(
     z.union([
       z.object({ range: rangeSchema, text: z.string() }),
@@ -28,7 +24,7 @@ export const closedSchema = z.object({ textDocument: z.object({ uri: z.string() 
 
 /** Hears of documents as they come, change and go. Offsets are those before the change. */
 export interface DocumentListener {
-  readonly opened: (uri: string, language: string, text: () => string) => void;
+  readonly opened: (uri: string, language: string, text: DocumentText) => void;
   readonly changed: (uri: string, offset: number, removed: number, inserted: string) => void;
   readonly closed: (uri: string) => void;
 }
@@ -36,10 +32,10 @@ export interface DocumentListener {
 /** The documents that one editor has open, mirrored change by change. */
 export interface Documents {
   /** `too_large`: it is open, and longer than a document may be. */
-  readonly get: (uri: string) => TextDocument | 'too_large' | undefined;
-  readonly opened: (params: DidOpenTextDocumentParams) => void;
-  readonly changed: (params: DidChangeTextDocumentParams) => void;
-  readonly closed: (params: DidCloseTextDocumentParams) => void;
+  readonly get: (uri: string) => EditedText | 'too_large' | undefined;
+  readonly opened: (params: z.infer<typeof openedSchema>) => void;
+  readonly changed: (params: z.infer<typeof changedSchema>) => void;
+  readonly closed: (params: z.infer<typeof closedSchema>) => void;
   /** Takes a document for too long, of which no more is known than its name. */
   readonly tooLarge: (uri: string) => void;
 }
@@ -55,18 +51,17 @@ export interface DocumentBounds {
 }
 
 const defaultBounds: DocumentBounds = { documents: 1024, length: 8_388_608, characters: 67_108_864 };
-const silent: DocumentListener = { opened: () => {}, changed: () => {}, closed: () => {} };
 
 /**
  * Holds open documents within bounds. Where a bound would be passed, the documents that were touched longest ago
  * are forgotten: they get no ghost text until they are opened again, and everything else goes on.
  */
 export function createDocuments(
-  listener: DocumentListener = silent,
+  listener: DocumentListener,
   bounds: DocumentBounds = defaultBounds,
 ): Documents {
   /** Least recently touched first. A document that is too long has length 0 and no text. */
-  const held = new Map<string, { readonly document: TextDocument | 'too_large'; readonly length: number }>();
+  const held = new Map<string, { readonly text: EditedText | 'too_large'; readonly length: number }>();
   let characters = 0;
 
   const forget = (uri: string): void => {
@@ -74,12 +69,12 @@ export function createDocuments(
     if (entry === undefined) return;
     characters -= entry.length;
     held.delete(uri);
-    if (entry.document !== 'too_large') listener.closed(uri);
+    if (entry.text !== 'too_large') listener.closed(uri);
   };
-  const keep = (uri: string, document: TextDocument | 'too_large', length: number): void => {
+  const keep = (uri: string, text: EditedText | 'too_large', length: number): void => {
     characters += length - (held.get(uri)?.length ?? 0);
     held.delete(uri);
-    held.set(uri, { document, length });
+    held.set(uri, { text, length });
     for (const old of held.keys()) {
       if (held.size <= bounds.documents && characters <= bounds.characters) return;
       forget(old);
@@ -94,30 +89,27 @@ export function createDocuments(
   };
 
   return {
-    get: (uri) => held.get(uri)?.document,
-    opened: ({ textDocument: { uri, languageId, version, text } }) => {
+    get: (uri) => held.get(uri)?.text,
+    opened: ({ textDocument: { uri, languageId, text: initial } }) => {
       forget(uri);
-      if (!bound(uri, text.length)) return;
-      const document = TextDocument.create(uri, languageId, version, text);
-      keep(uri, document, text.length);
-      listener.opened(uri, languageId, () => document.getText());
+      if (!bound(uri, initial.length)) return;
+      const text = createEditedText(initial);
+      keep(uri, text, text.length);
+      listener.opened(uri, languageId, text);
     },
-    changed: ({ textDocument: { uri, version }, contentChanges }) => {
-      const entry = held.get(uri);
-      if (entry === undefined || entry.document === 'too_large') return;
-      const { document } = entry;
-      let { length } = entry;
+    changed: ({ textDocument: { uri }, contentChanges }) => {
+      const text = held.get(uri)?.text;
+      if (text === undefined || text === 'too_large') return;
       for (const change of contentChanges) {
         const range = 'range' in change ? change.range : undefined;
-        const begin = range === undefined ? 0 : document.offsetAt(range.start);
-        const end = range === undefined ? length : document.offsetAt(range.end);
-        const [offset, removed] = [Math.min(begin, end), Math.abs(end - begin)];
-        if (!bound(uri, length - removed + change.text.length)) return;
-        TextDocument.update(document, [change], version);
-        length += change.text.length - removed;
-        listener.changed(uri, offset, removed, change.text);
+        const begin = range === undefined ? 0 : text.offsetAt(range.start);
+        const end = range === undefined ? text.length : text.offsetAt(range.end);
+        const [from, to] = [Math.min(begin, end), Math.max(begin, end)];
+        if (!bound(uri, text.length - (to - from) + change.text.length)) return;
+        text.replace(from, to, change.text);
+        listener.changed(uri, from, to - from, change.text);
       }
-      keep(uri, document, length);
+      keep(uri, text, text.length);
     },
     closed: ({ textDocument: { uri } }) => forget(uri),
     tooLarge: (uri) => {

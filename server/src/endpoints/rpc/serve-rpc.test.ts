@@ -106,7 +106,11 @@ describe('the handshake', () => {
       rootUri: null,
     });
     expect(result).toEqual({
-      capabilities: { textDocumentSync: { openClose: true, change: 2 }, inlineCompletionProvider: true },
+      capabilities: {
+        positionEncoding: 'utf-16',
+        textDocumentSync: { openClose: true, change: 2 },
+        inlineCompletionProvider: true,
+      },
       serverInfo: { name: 'hearth', version: '0.0.0' },
     });
   });
@@ -369,7 +373,7 @@ describe('ghost text for editors that have none', () => {
           label: 'first + second; …',
           filterText: 'first + second;',
           textEdit: { range, newText: 'first + second;\nreturn sum;' },
-          documentation: { value: '```\nfirst + second;\nreturn sum;\n```' },
+          documentation: { value: '```\nconst sum = first + second;\nreturn sum;\n```' },
         },
       ],
     });

@@ -28,6 +28,7 @@ import {
   InlineCompletionRequest,
   LogMessageNotification,
   MessageType,
+  PositionEncodingKind,
   ShutdownRequest,
   TextDocumentSyncKind,
   type InitializeResult,
@@ -259,6 +260,8 @@ const badBodies: Record<BadBody, ResponseError<ErrorData>> = {
 function initializeResult(version: string, completionList: boolean): InitializeResult {
   return {
     capabilities: {
+      // Editors that would rather count otherwise offer this one as well, since the protocol wants it of all.
+      positionEncoding: PositionEncodingKind.UTF16,
       textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
       inlineCompletionProvider: true,
       ...(completionList ? { completionProvider: completionOptions } : {}),
