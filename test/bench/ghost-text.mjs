@@ -378,7 +378,7 @@ async function alongShown(socketPath, trace, length, count) {
   const line = '// a line of a long document, such as programs write them\n';
   const before = line.repeat(length / line.length) + trace.before;
   const document = new Document(connection, { ...trace, before });
-  document.type(textsOf(trace).at(-1)?.split('\n').slice(0, 2).join('\n').concat('\n') ?? '');
+  document.type(textsOf(trace).at(-1)?.split('\n').slice(0, 3).join('\n').concat('\n') ?? '');
   const [text = ''] = await hearth(document, rpc.CancellationToken.None);
   // What follows the suggestion is being prepared; after that nothing is left to do.
   await count.take();

@@ -24,6 +24,10 @@ export interface EngineStream {
   /** The tokens of that, where the request asked how likely they were; else none. */
   readonly tokens: () => readonly ScoredToken[];
   readonly isRunning: () => boolean;
+  /** When it began, in monotonic milliseconds. */
+  readonly since: number;
+  /** Resolves when more of it has come, or it has ended. */
+  readonly grown: () => Promise<void>;
   readonly ended: Promise<StreamEnd>;
   /** Whether what has come so far still goes with what stands at `place` now. */
   readonly fits: (place: Place) => boolean;
@@ -44,6 +48,8 @@ export interface EngineStreamOptions {
   readonly awaited?: string;
   /** How long it goes on while nobody waits, in milliseconds. */
   readonly graceMs: number;
+  /** Now, in monotonic milliseconds. */
+  readonly since: number;
   /** Whose fair share it counts against: see `Caller.client`. */
   readonly peer: string;
   /** Called with units and tokens of the prompt, once they are known. */
@@ -56,7 +62,7 @@ export function startStream(
   request: GenerateRequest,
   options: EngineStreamOptions,
 ): EngineStream {
-  const { place, shape, graceMs } = options;
+  const { place, shape, graceMs, since } = options;
   const controller = new AbortController();
   let text = '';
   const tokens: ScoredToken[] = [];
@@ -72,6 +78,10 @@ export function startStream(
     clearTimeout(timer);
     controller.abort();
   };
+  const onGrown: (() => void)[] = [];
+  const tellGrown = (): void => {
+    for (const resolve of onGrown.splice(0)) resolve();
+  };
 
   const run = async (): Promise<StreamEnd> => {
     try {
@@ -84,6 +94,7 @@ export function startStream(
         if (event.kind === 'token') {
           text += event.text;
           tokens.push(...(event.logprobs ?? []));
+          tellGrown();
         }
         if (event.kind !== 'done') continue;
         if (event.stopReason === 'cancelled') return { kind: 'cancelled' };
@@ -97,6 +108,7 @@ export function startStream(
     } finally {
       running = false;
       clearTimeout(timer);
+      tellGrown();
     }
   };
   const goesWith = (more: string): boolean => text.startsWith(more) || (running && more.startsWith(text));
@@ -109,6 +121,8 @@ export function startStream(
     text: () => text,
     tokens: () => tokens,
     isRunning: () => running && !controller.signal.aborted,
+    since,
+    grown: () => new Promise((resolve) => (running ? onGrown.push(resolve) : resolve())),
     ended: run(),
     fits: (now) => {
       if (controller.signal.aborted) return false;
@@ -117,7 +131,7 @@ export function startStream(
     },
     changed: (offset, removed, inserted) => {
       if (!running) return;
-      const key = withoutPartner(inserted);
+      const key = typedOf(inserted);
       const grown = typed + plainLines(key);
       const isAtCursor = offset === cursor && removed === 0;
       const along = awaited === '' ? goesWith(grown) : awaited.startsWith(grown) || grown.startsWith(awaited);
@@ -150,7 +164,11 @@ function unitsOf({ prompt, suffix, files }: GenerateRequest): number {
   return (prompt?.length ?? 0) + (suffix?.length ?? 0) + related;
 }
 
-/** What was typed, without the closing bracket or quote that the editor put behind it in the same change. */
-function withoutPartner(inserted: string): string {
-  return ['()', '[]', '{}', '""', "''", '``', '<>'].includes(inserted) ? inserted.slice(0, 1) : inserted;
+/**
+ * What was typed, without what the editor put behind it in the same change: the closing bracket or quote, or the line on
+ * which Enter between two brackets leaves the closing one.
+ */
+function typedOf(inserted: string): string {
+  if (['()', '[]', '{}', '""', "''", '``', '<>'].includes(inserted)) return inserted.slice(0, 1);
+  return /^(\r?\n[\t ]*)\r?\n[\t ]*$/.exec(inserted)?.[1] ?? inserted;
 }

@@ -94,6 +94,18 @@ describe('nothing is asked of the engine', () => {
     expect(daemon.generations).toHaveLength(0);
   });
 
+  it('where Enter is pressed between the brackets for which several lines were suggested', async () => {
+    const typist = new Typist(session, 'function add(a, b) {▌}\n');
+    const block = '\n  return a + b;\n}\n\nfunction sub(a, b) {}';
+    expect(await shown(typist, block)).toEqual(['\n  return a + b;\n']);
+    daemon.generations.length = 0;
+    typist.type('\n  ', '\n');
+    expect((await typist.ask()).texts).toEqual(['return a + b;']);
+    typist.type('ret');
+    expect((await typist.ask()).texts).toEqual(['urn a + b;']);
+    expect(daemon.generations).toHaveLength(0);
+  });
+
   it('again for a place that had no answer worth showing, and the rule is named again', async () => {
     const typist = new Typist(session, '  go();\n  ▌\n');
     daemon.answer = () => 'go();';
@@ -131,6 +143,20 @@ describe('a running stream', () => {
     stream?.end();
     expect(await second).toMatchObject({ texts: ['b;'], outcome: { source: 'stream' } });
     expect(daemon.generations).toHaveLength(1);
+  });
+
+  it('is kept where Enter is pressed between two brackets, and the editor puts the second on a line of its own', async () => {
+    const typist = new Typist(session, 'function add(a, b) {▌}\n');
+    const first = typist.ask();
+    await pauseOver();
+    const [stream] = daemon.generations;
+    stream?.give('\n  ret');
+    typist.type('\r\n  ', '\r\n');
+    const second = typist.ask();
+    stream?.give('urn a + b;\n');
+    stream?.end();
+    await first;
+    expect(await second).toMatchObject({ texts: ['return a + b;'], outcome: { source: 'stream' } });
   });
 
   it('ends at the first keystroke that does not go with it', async () => {
@@ -177,14 +203,36 @@ describe('a running stream', () => {
     expect(daemon.generations.filter(({ request }) => request.class === 'interactive')).toHaveLength(1);
   });
 
-  it('of which no line is whole yet is waited for', async () => {
+  it('that takes long is shown to somebody who types on as well, though each key asks anew', async () => {
+    const typist = new Typist(session, 'function run() {\n  ▌\n}\n');
+    let hold = new AbortController();
+    void typist.ask({}, hold.signal);
+    await pauseOver();
+    daemon.generations[0]?.give('one();\n  two();\n  thr');
+    for (const key of 'one(') {
+      hold.abort();
+      hold = new AbortController();
+      typist.type(key);
+      void typist.ask({}, hold.signal);
+      await vi.advanceTimersByTimeAsync(120);
+    }
+    hold.abort();
+    await vi.advanceTimersByTimeAsync(120);
+    typist.type(')');
+    const answer = typist.ask();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await answer).toMatchObject({ texts: [';\n  two();'], outcome: { source: 'stream' } });
+    expect(daemon.generations).toHaveLength(1);
+  });
+
+  it('of which no line is whole yet is waited for, and shown as soon as one is', async () => {
     const typist = new Typist(session, 'function run() {\n  ▌\n}\n');
     const first = typist.ask();
     await pauseOver();
     daemon.generations[0]?.give('one(');
     await vi.advanceTimersByTimeAsync(1500);
     daemon.generations[0]?.give(');\n  t');
-    await vi.advanceTimersByTimeAsync(700);
+    await vi.advanceTimersByTimeAsync(1);
     expect((await first).texts).toEqual(['one();']);
   });
 
@@ -202,6 +250,26 @@ describe('a running stream', () => {
     expect(keys[0]).not.toContain('a.ts');
     daemon.generations[1]?.end();
     expect((await second).outcome).toMatchObject({ reason: 'empty_answer' });
+  });
+});
+
+describe('what stood there earlier', () => {
+  it('is remembered for who takes a slip back, and is told from what still stands', async () => {
+    const typist = new Typist(session, 'const sum = ▌\n');
+    daemon.answer = ({ prompt }) => (prompt?.endsWith('= ') ? 'first + second;' : '');
+    const first = typist.ask();
+    await pauseOver();
+    await first;
+    typist.type('fi');
+    expect(await typist.ask()).toMatchObject({ texts: ['rst + second;'], outcome: { source: 'shown' } });
+    typist.type('x');
+    const slip = typist.ask();
+    await pauseOver();
+    expect((await slip).texts).toEqual([]);
+    typist.delete(1);
+    expect(await typist.ask()).toMatchObject({ texts: ['rst + second;'], outcome: { source: 'cache' } });
+    typist.type('r');
+    expect(await typist.ask()).toMatchObject({ texts: ['st + second;'], outcome: { source: 'shown' } });
   });
 });
 

@@ -9,6 +9,7 @@ import type { DaemonApi } from '../daemon-api.js';
 import { abilityOf, type Ability } from './ability.js';
 import { isSure, type Confidence, type ScoredToken } from './confidence.js';
 import { createDebounce } from './debounce.js';
+import type { DocumentText } from './document-text.js';
 import { startStream, type EngineStream, type EngineStreamOptions } from './engine-stream.js';
 import { lineSoFar, placeAt, plainLines, restOfLine, typedAt, type Place } from './place.js';
 import { answerTokens, promptFor } from './prompt.js';
@@ -17,6 +18,7 @@ import { createRelatedFiles } from './related/related-files.js';
 import { applyRules } from './rules/rules.js';
 import { shapeAt, type Shape } from './shape.js';
 import { createSuggestionCache, type Found, type Suggestion } from './suggestion-cache.js';
+import { typedSince } from './typed-since.js';
 import { createUnitsPerToken } from './units-per-token.js';
 import { cutWindow, divideRoom } from './window.js';
 
@@ -39,7 +41,7 @@ export interface Answer {
 
 /** Ghost text for the documents of one connection. */
 export interface CompletionSession {
-  readonly opened: (uri: string, language: string, text: () => string) => void;
+  readonly opened: (uri: string, language: string, text: DocumentText) => void;
   /** A change that is about to be, or was, made; offsets are those before it. */
   readonly changed: (uri: string, offset: number, removed: number, inserted: string) => void;
   readonly closed: (uri: string) => void;
@@ -69,7 +71,7 @@ interface Ahead {
 
 /** How long a generation goes on that nobody waits for: the next keystroke may want it. */
 const graceMs = 250;
-/** How long to wait for the end of a stream before its whole lines are shown. */
+/** How long a stream may take before its whole lines are shown without waiting for its end. */
 const patienceMs = 600;
 /** How long a suggestion must have been shown before what follows it is prepared. */
 const aheadAfterMs = 120;
@@ -80,7 +82,7 @@ const nearAfter = 500;
 const alternatives = 3;
 
 /** `edits` counts the changes since it was opened. */
-type Open = { readonly language: string; readonly text: () => string; edits: number };
+type Open = { readonly language: string; readonly text: DocumentText; edits: number };
 type Ready = Exclude<Ability, { kind: 'none' }>;
 type Source = Extract<GhostTextOutcome, { kind: 'shown' }>['source'];
 type Reached =
@@ -118,6 +120,8 @@ export function createCompletionSession(
   /** What ends each trigger that is being answered. */
   const asks = new Set<{ readonly uri: string; readonly abort: () => void }>();
   let ahead: Ahead | undefined;
+  /** Where the suggestion that stands in the editor was shown; undefined while none does. */
+  let standing: Place | undefined;
   let model: string | undefined;
   /** Whether the engine of this model takes other files as such; it refuses them by a code of its own. */
   let takesFiles = true;
@@ -147,7 +151,7 @@ export function createCompletionSession(
     shape: Shape,
     offset: number,
   ): EngineStreamOptions {
-    return { confidence, place, shape, offset, graceMs, peer, onUsage: unitsPerToken.learn };
+    return { confidence, place, shape, offset, graceMs, since: now(), peer, onUsage: unitsPerToken.learn };
   }
 
   function begin(ability: Ready, place: Place, shape: Shape, offset: number): EngineStream {
@@ -157,18 +161,26 @@ export function createCompletionSession(
       { ...request(ability, place, shape, 0), ...key },
       streamOptions(ability, place, shape, offset),
     );
-    const since = now();
     streams.set(place.uri, stream);
     void stream.ended.then((end) => {
       if (end.kind !== 'text') return;
-      debounce.answered(now() - since);
+      debounce.answered(now() - stream.since);
       cache.put(place, settle(end, place, shape, ability.model.confidence));
     });
     return stream;
   }
 
-  /** What a place comes to, by whatever way is shortest. */
-  async function reach(trigger: Trigger, place: Place, signal: AbortSignal): Promise<Reached> {
+  /**
+   * What a place comes to, by whatever way is shortest.
+   *
+   * @param shown where what the editor showed until now was suggested
+   */
+  async function reach(
+    trigger: Trigger,
+    place: Place,
+    shown: Place | undefined,
+    signal: AbortSignal,
+  ): Promise<Reached> {
     const ability = abilityOf(daemon.health());
     if (ability.kind === 'none') return { kind: 'none', reason: ability.reason };
     if (model !== ability.model.id) {
@@ -182,7 +194,9 @@ export function createCompletionSession(
     const shape = shapeAt(place);
     const known = cache.find(place);
     const first =
-      known === undefined ? await generated(ability, trigger, place, shape, signal) : fromCache(known);
+      known === undefined
+        ? await generated(ability, trigger, place, shape, signal)
+        : fromCache(known, wayTo(known, place, shown));
     if (!trigger.invoked || first.kind === 'none' || first.texts.length > 1) return first;
     const texts = await vary(ability, place, shape, first.texts, signal);
     cache.put(place, { kind: 'texts', texts });
@@ -249,21 +263,22 @@ export function createCompletionSession(
   ): Promise<Reached> {
     const leave = stream.join();
     const settled = Promise.race([stream.ended, abortOf(signal)]);
-    for (;;) {
-      const end = await within(patienceMs, settled);
-      if (end === 'late') {
-        const early = linesSoFar(stream, place);
-        if (early === undefined) continue;
+    // Counted from its beginning: who types on asks again at each key, and would never have waited long enough.
+    let end = await within(Math.max(0, stream.since + patienceMs - now()), settled);
+    while (end === 'late') {
+      const early = linesSoFar(stream, place);
+      if (early !== undefined) {
         void stream.ended.then(leave);
         return { kind: 'texts', texts: [early], source };
       }
-      leave();
-      if (end === 'aborted') return none('typing');
-      if (end.kind === 'failed') return none(end.code);
-      if (end.kind === 'cancelled') return none('superseded');
-      const found = cache.find(place);
-      return found === undefined ? none('superseded') : { ...fromCache(found), ...sourceOf(found, source) };
+      end = await Promise.race([settled, stream.grown().then(() => 'late' as const)]);
     }
+    leave();
+    if (end === 'aborted') return none('typing');
+    if (end.kind === 'failed') return none(end.code);
+    if (end.kind === 'cancelled') return none('superseded');
+    const found = cache.find(place);
+    return found === undefined ? none('superseded') : fromCache(found, source);
   }
 
   /** What `promise` comes to, or `late` where it takes longer than `ms`. */
@@ -394,6 +409,8 @@ export function createCompletionSession(
       const place = placeOf(trigger, document);
       if (typeof place === 'string') return answer(none(place));
       newest.set(trigger.uri, trigger);
+      const shown = standing;
+      standing = undefined;
       // Not AbortSignal.any: what that makes lives as long as its oldest source once somebody listens.
       const ending = new AbortController();
       const abort = (): void => ending.abort();
@@ -403,7 +420,7 @@ export function createCompletionSession(
       asks.add(asking);
       let reached: Reached;
       try {
-        reached = await reach(trigger, place, ending.signal);
+        reached = await reach(trigger, place, shown, ending.signal);
       } catch (error) {
         reached = none(toHearthError(error).code);
       } finally {
@@ -413,6 +430,7 @@ export function createCompletionSession(
       }
       if (documents.get(trigger.uri) !== document) return answer(none('unknown_document'));
       if (ending.signal.aborted || reached.kind === 'none') return answer(reached);
+      standing = place;
       const [text] = reached.texts;
       if (text !== undefined && trigger.selected === undefined) prepare(trigger, place, text);
       return answer(reached);
@@ -430,11 +448,10 @@ export function createCompletionSession(
 /** The place of a trigger, with the selected entry of the suggestion list taken as typed. */
 function placeOf(trigger: Trigger, { language, text }: Open): Place | GhostTextReason {
   const { uri, offset, selected } = trigger;
-  const whole = text();
-  const place = placeAt({ uri, language, text: whole }, offset);
+  const place = placeAt({ uri, language, text }, offset);
   if (typeof place === 'string' || selected === undefined) return place;
   if (selected.from > offset) return 'selection_conflict';
-  const start = placeAt({ uri, language, text: whole }, selected.from);
+  const start = placeAt({ uri, language, text }, selected.from);
   if (typeof start === 'string') return start;
   return { ...place, before: start.before + selected.text, start: start.start };
 }
@@ -458,14 +475,15 @@ function settle(
   }
 }
 
-function fromCache({ suggestion, exact, ahead }: Found): Reached {
+function fromCache({ suggestion }: Found, source: Source): Reached {
   if (suggestion.kind === 'none') return { kind: 'none', reason: suggestion.reason, rule: suggestion.rule };
-  return { kind: 'texts', texts: suggestion.texts, source: exact ? (ahead ? 'ahead' : 'cache') : 'shown' };
+  return { kind: 'texts', texts: suggestion.texts, source };
 }
 
-/** What came by a stream came by the stream, though the cache handed it over. */
-function sourceOf(found: Found, source: Source): { source: Source } | undefined {
-  return found.suggestion.kind === 'texts' ? { source } : undefined;
+/** How what is remembered came to a place: prepared, along what still stood there, or asked earlier. */
+function wayTo({ exact, ahead }: Found, place: Place, shown: Place | undefined): Source {
+  if (exact && ahead) return 'ahead';
+  return shown !== undefined && typedSince(shown, place) !== undefined ? 'shown' : 'cache';
 }
 
 /** A suggestion in the middle of a word would have to guess that its end is wrong. */

@@ -17,6 +17,8 @@ describe('what was typed since', () => {
     ['call▌\n', 'call(▌)\n', { text: '(', closed: ')' }],
     ['call▌\n', 'call([▌])\n', { text: '([', closed: '])' }],
     ['▌', '{\n▌}', { text: '{\n', closed: '}' }],
+    ['f() ▌\n', 'f() {\n  ▌\n}\n', { text: '{\n  ', closed: '\n}' }],
+    ['  f({▌});\n', '  f({\n    ▌\n  });\n', { text: '\n    ', closed: '\n  ' }],
   ])('from %j to %j', (origin, now, typed) => {
     expect(typedSince(place(origin), place(now))).toEqual(typed);
   });
@@ -26,6 +28,7 @@ describe('what was typed since', () => {
     ['a▌b', 'xa▌b'],
     ['a▌b', 'ax▌c'],
     ['call▌\n', 'call(▌]\n'],
+    ['call();▌\nnext', 'call();\n▌\n\nnext'],
     ['▌', `${'x'.repeat(600)}▌`],
   ])('nothing that could be said from %j to another place', (origin, now) => {
     expect(typedSince(place(origin), place(now))).toBeUndefined();
@@ -53,6 +56,8 @@ describe('what is left to show', () => {
     ['(a, b);', '(', ')', 'a, b'],
     ['([1]);', '([', '])', '1'],
     ['{\n  go();\n}', '{', '}', '\n  go();\n'],
+    ['{\n  go();\n}', '{\n  ', '\n}', 'go();'],
+    ['\n  go();\n', '\n  ', '\n', 'go();'],
   ])('of %j after %j', (suggestion, text, closed, rest) => {
     expect(restAfter(suggestion, { text, closed })).toBe(rest);
   });

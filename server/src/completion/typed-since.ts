@@ -58,6 +58,7 @@ function sameEnd(one: string, other: string): boolean {
   return one.slice(-compared) === other.slice(-compared);
 }
 
+/** What the editor wrote behind the cursor: closing brackets, on a line of their own where Enter was pressed before them. */
 function closedBehind(origin: string, now: string, typed: string): string | undefined {
   if (origin.slice(0, compared) === now.slice(0, compared)) return '';
   let closed = '';
@@ -66,17 +67,14 @@ function closedBehind(origin: string, now: string, typed: string): string | unde
     if (closer !== undefined) closed = closer + closed;
   }
   // Of several brackets the outer ones may have been closed again by hand.
-  for (let skip = 0; skip < closed.length; skip += 1) {
-    const some = closed.slice(skip);
-    if (now.startsWith(some) && origin.slice(0, compared) === now.slice(some.length, some.length + compared))
-      return some;
-  }
-  for (let keep = 1; keep < closed.length; keep += 1) {
-    const some = closed.slice(0, keep);
-    if (now.startsWith(some) && origin.slice(0, compared) === now.slice(some.length, some.length + compared))
-      return some;
-  }
-  return undefined;
+  const some = [...closed].map((_closer, skip) => closed.slice(skip));
+  some.push(...[...closed].map((_closer, keep) => closed.slice(0, keep)).slice(1));
+  const broken = typed.includes('\n') ? /^\n[\t ]*(?=[)\]}])/.exec(now)?.[0] : undefined;
+  const candidates = broken === undefined ? some : [...some, ...[...some, ''].map((one) => broken + one)];
+  return candidates.find(
+    (one) =>
+      now.startsWith(one) && origin.slice(0, compared) === now.slice(one.length, one.length + compared),
+  );
 }
 
 /**

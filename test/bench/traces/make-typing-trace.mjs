@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
  * part). No person was recorded: when the keys come, and the mistakes, are from a model of typing with a fixed seed. Its
  * figures are those of a practised typist: a median of 110 ms inside a word, longer at the beginning of a word, much
  * longer at the beginning of a line. About one key in fifty is a slip, noticed at once or some keys later and taken
- * back; two letters are struck in the wrong order now and then; and some words are deleted and written again.
+ * back; two letters are struck in the wrong order now and then; and some words are deleted and written again. New lines are
+ * begun with Enter at the end of the line above, and Enter brings the indentation with it, as it does in any editor.
  *
  *   node test/bench/traces/make-typing-trace.mjs
  */
@@ -53,10 +54,10 @@ function keysOf(typed) {
   const strike = (/** @type {number} */ index) => {
     const key = typed[index] ?? '';
     const isFirst = typed.slice(typed.lastIndexOf('\n', index - 1) + 1, index).trim() === '';
-    // Indentation comes by itself in any editor, as fast as it can be drawn.
-    if (isFirst && key === ' ') keys.push([key, 1]);
-    else
-      keys.push([key, gap(isFirst ? 4 * inWord : /\W/.test(typed[index - 1] ?? '') ? 1.5 * inWord : inWord)]);
+    // It came with the Enter before it.
+    if (isFirst && key === ' ') return;
+    const text = key === '\n' ? (/^\n */.exec(typed.slice(index))?.[0] ?? key) : key;
+    keys.push([text, gap(isFirst ? 4 * inWord : /\W/.test(typed[index - 1] ?? '') ? 1.5 * inWord : inWord)]);
   };
   for (let index = 0; index < typed.length; index += 1) {
     const isLetter = /[a-z]/i.test(typed[index] ?? '');
@@ -83,17 +84,14 @@ function keysOf(typed) {
   return keys;
 }
 
-const traces = edits.map(({ name, change, before, typed, known, after }) => ({
-  name,
-  change,
-  before,
-  after,
-  known,
-  keys: keysOf(typed),
-}));
-for (const [index, { keys, name }] of traces.entries()) {
+const traces = edits.map(({ name, change, before, typed, known, after }) => {
+  // The line break before the change is the first key of it, and the one behind it stands there already.
+  if (!before.endsWith('\n') || !typed.endsWith('\n')) throw new Error(`${name}: not of whole lines`);
+  const written = `\n${typed.slice(0, -1)}`;
+  const keys = keysOf(written);
   let text = '';
   for (const [key] of keys) text = key === '\b' ? text.slice(0, -1) : text + key;
-  if (text !== edits[index]?.typed) throw new Error(`${name}: the keys do not come to the edit`);
-}
+  if (text !== written) throw new Error(`${name}: the keys do not come to the edit`);
+  return { name, change, before: before.slice(0, -1), after: `\n${after}`, known, keys };
+});
 writeFileSync(fileURLToPath(new URL('typing.json', import.meta.url)), `${JSON.stringify(traces)}\n`);

@@ -9,8 +9,8 @@ import { rules } from './rules.js';
 
 /**
  * Golden files, one a rule. A case has a title (`# …`), the document with the cursor as `▌` and what the model wrote
- * after it between `▌` and `▐`, then `---`, and then what of that is to be left. `\r` is written as `␍`, and a line
- * that goes on nowhere as `∅`.
+ * after it between `▌` and `▐`, then `---`, and then what of that is to be left. `\r` is written as `␍`, a line
+ * break as `␤`, a blank at an end as `␠`, and nothing as `∅`.
  */
 const golden = fileURLToPath(new URL('./golden', import.meta.url));
 
@@ -36,7 +36,7 @@ function casesOf(file: string): readonly Case[] {
 }
 
 function plain(text: string): string {
-  return text.replaceAll('␍', '\r').replaceAll('␤', '\n').replaceAll('∅', '');
+  return text.replaceAll('␍', '\r').replaceAll('␤', '\n').replaceAll('␠', ' ').replaceAll('∅', '');
 }
 
 describe('the rules', () => {

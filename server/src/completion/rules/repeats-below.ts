@@ -7,7 +7,7 @@ import type { Rule } from './rule.js';
  */
 export const repeatsBelow: Rule = {
   name: 'repeats_below',
-  apply: (completion, { place }) => {
+  apply: (completion, { place, shape }) => {
     const below = linesBelow(place);
     const kept: string[] = [];
     for (const [index, line] of completion.split('\n').entries()) {
@@ -15,7 +15,9 @@ export const repeatsBelow: Rule = {
       if (whole.trim() !== '' && line.trim() !== '' && says(below, whole)) break;
       kept.push(line);
     }
-    return withoutRest(kept.join('\n'), restOfLine(place));
+    const text = kept.join('\n');
+    // Of several lines before a bracket that closes their block, the last may well end like that bracket.
+    return shape.kind === 'block' && text.includes('\n') ? text : withoutRest(text, restOfLine(place));
   },
 };
 

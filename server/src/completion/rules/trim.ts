@@ -1,13 +1,18 @@
-import { lineSoFar } from '../place.js';
+import { indentation, lineSoFar } from '../place.js';
+import { isInEmptyBlock } from '../shape.js';
 import type { Rule } from './rule.js';
 
-/** Drops blanks at the end, and those at the beginning that stand before the cursor already. */
+/**
+ * Drops blanks at the end, and those at the beginning that stand before the cursor already. Several lines between the
+ * brackets of a block leave the closing one a line of its own, as deep as the line of the opening one.
+ */
 export const trim: Rule = {
   name: 'trim',
   apply: (completion, { place }) => {
     const line = lineSoFar(place);
     const text = completion.trimEnd();
     if (text === '') return '';
+    if (text.includes('\n') && isInEmptyBlock(place)) return `${text}\n${indentation(line)}`;
     if (line.trim() === '') return text.slice(common(line, text));
     return /\s$/.test(line) ? text.replace(/^[\t ]+/, '') : text;
   },
