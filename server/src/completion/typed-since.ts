@@ -66,9 +66,10 @@ function closedBehind(origin: string, now: string, typed: string): string | unde
     const closer = closers[character];
     if (closer !== undefined) closed = closer + closed;
   }
-  // Of several brackets the outer ones may have been closed again by hand.
-  const some = [...closed].map((_closer, skip) => closed.slice(skip));
-  some.push(...[...closed].map((_closer, keep) => closed.slice(0, keep)).slice(1));
+  // Of several brackets some may have been closed again by hand.
+  const some: string[] = [];
+  for (let skip = 0; skip < closed.length; skip += 1) some.push(closed.slice(skip));
+  for (let keep = 1; keep < closed.length; keep += 1) some.push(closed.slice(0, keep));
   const broken = typed.includes('\n') ? /^\n[\t ]*(?=[)\]}])/.exec(now)?.[0] : undefined;
   const candidates = broken === undefined ? some : [...some, ...[...some, ''].map((one) => broken + one)];
   return candidates.find(
