@@ -74,7 +74,7 @@ export interface RuntimePaths {
 /**
  * The names in a runtime directory: `hearth.lock`, `hearth.sock`, `admin.sock` and `rpc.sock`. On Windows the
  * sockets are the pipes `\\.\pipe\hearth-<hash>`, `hearth-admin-<hash>` and `hearth-rpc-<hash>`, where the hash stands
- * for the directory and through it for the user. (Windows is not covered by this package's tests.)
+ * for the directory and through it for the user (`npm run test:windows`).
  */
 export function runtimePaths(directory: string, platform: NodeJS.Platform): RuntimePaths {
   if (platform === 'win32') {

@@ -27,7 +27,8 @@ function lookAtNode(): Finding {
 
 function lookAtEngine(): Finding {
   const system = { darwin: 'mac', win32: 'win' }[process.platform as string] ?? process.platform;
-  const names = [`${system}-${process.arch}`, `${system}-${process.arch}-metal`];
+  const name = `${system}-${process.arch}`;
+  const names = system === 'mac' ? [name, `${name}-metal`] : [name];
   const folders = createRequire(import.meta.url).resolve.paths('@node-llama-cpp/any') ?? [];
   const found = names.find((name) =>
     folders.some((folder) => existsSync(path.join(folder, '@node-llama-cpp', name))),
