@@ -330,26 +330,29 @@ export class Scheduler {
 
   /**
    * Who has tokens of its prompt to evaluate in this step, in the order of their turns. Where two prompts begin alike, one evaluates the begin and
-   * the other takes it over.
+   * the other takes it over, at once where all of it is there: each copy has its price.
    */
   #promptsOf(able: readonly RunningJob[]): readonly RunningJob[] {
     const prompts: RunningJob[] = [];
-    for (const job of inTurn(able.filter(isInPrompt))) {
-      if (job.generated > 0) {
-        prompts.push(job);
+    const candidates = inTurn(able.filter(isInPrompt));
+    for (const job of candidates) {
+      const isFirst = job.generated === 0;
+      if (isFirst && candidates.some((other) => this.#waitsFor(job, other, prompts.includes(other))))
         continue;
-      }
-      if (job.sampler === undefined) this.#takeOver(job);
-      const waits = prompts.some(
-        (other) =>
-          other.generated === 0 &&
-          other.scope === job.scope &&
-          commonPrefix(other.request.tokens, job.request.tokens) >= job.position + leastShared &&
-          this.#driver.abilities.copies,
-      );
-      if (!waits) prompts.push(job);
+      if (isFirst && job.sampler === undefined) this.#takeOver(job);
+      prompts.push(job);
     }
     return prompts;
+  }
+
+  /** Whether `other` is about to evaluate what `job` begins with too. Of two of one class, the one that is ahead does. */
+  #waitsFor(job: RunningJob, other: RunningJob, isServed: boolean): boolean {
+    if (other === job || other.generated > 0 || other.scope !== job.scope) return false;
+    if (!this.#driver.abilities.copies) return false;
+    const isAhead = other.class === job.class && other.position > job.position;
+    if (!isServed && !isAhead) return false;
+    const common = commonPrefix(other.request.tokens, job.request.tokens);
+    return common >= job.position + leastShared && other.position < common;
   }
 
   #takeOver(job: RunningJob): void {

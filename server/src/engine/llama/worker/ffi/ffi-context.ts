@@ -7,7 +7,10 @@ import type { Threadpool } from './threadpool.js';
 /** What a {@link FfiContext} is made with. */
 export interface ContextOptions {
   readonly sequences: number;
-  /** Tokens of context for each sequence. All share one memory, so that prefixes can be shared. */
+  /**
+   * Tokens of context for each sequence. Each has a part of the memory of its own: in one for all, every step would look
+   * at the cells of all sequences, those that only keep what an earlier request left too.
+   */
   readonly contextSize: number;
   /** Most tokens of one decode. */
   readonly batchSize: number;
@@ -54,6 +57,9 @@ export class FfiContext {
   #outputs: ReadonlySet<number> = new Set();
   /** Sequences that have a pooled embedding. */
   #pooled: ReadonlySet<number> = new Set();
+  /** Sequences whose cells are copied when the next decode begins: from these, to those. */
+  readonly #copiedFrom = new Set<number>();
+  readonly #copiedTo = new Set<number>();
   #queue: Promise<unknown> = Promise.resolve();
   #isDecoding = false;
   #ending: Promise<void> | undefined;
@@ -87,7 +93,7 @@ export class FfiContext {
       n_outputs_max: options.outputs,
       n_threads: options.threads,
       n_threads_batch: options.threads,
-      kv_unified: true,
+      kv_unified: false,
       ...(options.quantised === true ? quantisedContext : {}),
       ...(options.pooling === undefined ? {} : { embeddings: true, pooling_type: options.pooling }),
     });
@@ -158,14 +164,20 @@ export class FfiContext {
     return memory === undefined || this.#native.removeRange(memory, sequence, from, -1);
   }
 
-  /** Gives `to`, which must be empty, the first `length` tokens of `from`. They share the memory. */
+  /**
+   * Gives `to`, which must be empty, the first `length` tokens of `from`. The cells follow when the next decode begins.
+   * Only whole sequences can be copied (a part ends the process), so the rest is forgotten at once.
+   */
   copy(from: number, to: number, length: number): void {
     this.#requireSequence(from);
     this.#requireSequence(to);
     requireRange('length', length, 1, 2 ** 30);
     const memory = this.#idleMemory();
     if (memory === undefined || from === to) throw new GuardError('There is nothing to copy.');
-    this.#native.copyRange(memory, from, to, 0, length);
+    this.#native.copyRange(memory, from, to, -1, -1);
+    this.#copiedFrom.add(from);
+    this.#copiedTo.add(to);
+    this.truncate(to, length);
   }
 
   /** Forgets everything. */
@@ -190,6 +202,8 @@ export class FfiContext {
 
   /** What a sequence holds, or undefined where it cannot be had. */
   readState(sequence: number): Uint8Array | undefined {
+    // Its cells do not hold yet what they are said to.
+    if (this.#copiedTo.has(sequence)) return undefined;
     const size = this.stateSize(sequence);
     if (size === 0 || size > 2 ** 31) return undefined;
     const state = new Uint8Array(new ArrayBuffer(size));
@@ -197,11 +211,14 @@ export class FfiContext {
     return written === state.length ? state : undefined;
   }
 
-  /** Puts what {@link readState} gave into a sequence that is empty. False: it does not fit, and it is empty. */
+  /**
+   * Puts what {@link readState} gave into a sequence that is empty. False: it does not fit, or a copy from or to its
+   * cells is still to be made, and it is empty.
+   */
   writeState(sequence: number, state: Uint8Array): boolean {
     this.#requireSequence(sequence);
     this.requireIdle();
-    if (state.length === 0) return false;
+    if (state.length === 0 || this.#copiedFrom.has(sequence) || this.#copiedTo.has(sequence)) return false;
     const read = this.#native.writeState(this.#handle.pointer, state, state.length, sequence);
     if (read === state.length) return true;
     this.truncate(sequence, 0);
@@ -254,13 +271,29 @@ export class FfiContext {
     } finally {
       this.#isDecoding = false;
     }
+    if (code === 0 || code === 1 || code === 2) {
+      this.#copiedFrom.clear();
+      this.#copiedTo.clear();
+    }
     if (code === 1) return 'full';
-    if (code === 2) return 'aborted';
+    if (code === 2) {
+      this.#takeBack(tokens);
+      return 'aborted';
+    }
     if (code !== 0) throw new Error(`llama_decode gave ${code}`);
     this.#outputs = new Set(tokens.flatMap(({ output }, place) => (output ? [place] : [])));
     const pools = (this.options.pooling ?? 0) > 0;
     this.#pooled = new Set(pools ? tokens.map(({ sequence }) => sequence) : []);
     return 'done';
+  }
+
+  /** Forgets what an aborted decode has done: llama.cpp keeps the parts of the batch that were ready. */
+  #takeBack(tokens: readonly BatchToken[]): void {
+    const firsts = new Map<number, number>();
+    for (const { sequence, position } of tokens) {
+      firsts.set(sequence, Math.min(position, firsts.get(sequence) ?? position));
+    }
+    for (const [sequence, first] of firsts) this.truncate(sequence, first);
   }
 
   #check(tokens: readonly BatchToken[]): void {
@@ -270,7 +303,7 @@ export class FfiContext {
     for (const { token, sequence, position, output } of tokens) {
       this.#model.requireToken(token);
       this.#requireSequence(sequence);
-      requireRange('position', position, 0, this.options.contextSize * this.options.sequences - 1);
+      requireRange('position', position, 0, this.options.contextSize - 1);
       if (output) outputs += 1;
     }
     requireRange('number of outputs', outputs, 0, this.options.outputs);

@@ -154,10 +154,11 @@ class FfiDriver implements Driver {
     this.#pool = pool;
     // What was saved of another type does not fit.
     const type = order.keyValueType === 'q8_0' ? ' q8_0' : '';
-    this.stateKey = `llama.cpp ${model.native.version() ?? ''}${type}`;
+    this.stateKey = `llama.cpp ${model.native.version() ?? ''} split${type}`;
     this.#order = order;
     this.#prompts = new PromptBuilder(ffiVocabulary(model));
-    this.#aborts = aborts;
+    // What a recurrent model has begun to evaluate cannot be taken back.
+    this.#aborts = aborts && model.keepsTails;
     this.sequences =
       context === undefined
         ? []

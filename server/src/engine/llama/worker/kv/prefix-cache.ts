@@ -13,8 +13,8 @@ export interface PrefixCacheOptions {
   readonly states: readonly States[];
 }
 
-/** Fewer tokens are not worth a copy. */
-const leastCopied = 16;
+/** Fewer tokens are not worth a copy, which moves the whole memory of a sequence. */
+const leastCopied = 32;
 /** Fewer tokens are not worth saving. */
 const leastSaved = 64;
 
@@ -68,8 +68,9 @@ export class PrefixCache {
       const state = await stored.load();
       if (state !== undefined) return this.#restore(sequence, scope, stored, state);
     }
-    if (other === undefined || other.sequence === sequence)
-      return this.#take(sequence, scope, own?.shared ?? 0);
+    if (other === undefined || other.sequence === sequence || other.shared < leastCopied) {
+      return this.#take(own?.sequence ?? sequence, scope, own?.shared ?? 0);
+    }
     this.#save(sequence, 0);
     const copied = sequence.copyFrom(other.sequence, other.shared);
     return this.#take(sequence, scope, copied ? other.shared : 0);
