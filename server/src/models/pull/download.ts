@@ -1,14 +1,24 @@
 import { promises as fs } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import {
+  ask,
+  type AskOptions,
+  discard,
+  probe,
+  promisedHash,
+  readContentRange,
+  SourceChanged,
+  validatorOf,
+  withRetries,
+} from './ask-source.js';
+import { diskFull, requireRoom, requireSize } from './disk-room.js';
 import type { PartialFiles } from './partial.js';
 import { bytesDone, cutIntoParts, type Part, type PartialState } from './partial.js';
 import { PullError } from './pull-error.js';
 import type { PullSource } from './pull-source.js';
-import type { Answer, Transport } from './transport.js';
+import type { Answer } from './transport.js';
 
-export interface DownloadOptions {
+export interface DownloadOptions extends AskOptions {
   readonly source: Pick<PullSource, 'url' | 'shownUrl' | 'isHuggingFace'>;
   /**
    * A hash that the whole file is compared with afterwards. It names these very bytes better than what a server says
@@ -17,16 +27,12 @@ export interface DownloadOptions {
   readonly pinned?: string;
   /** What the first bytes have to be. Absent: those of a GGUF file. */
   readonly begin?: FileBegin;
-  readonly transport: Transport;
   readonly files: PartialFiles;
   readonly mostBytes: number;
   /** Connections at once. @default 4 */
   readonly parts?: number;
   /** Smallest part that is worth a connection of its own, in bytes. @default 16 MiB */
   readonly leastPartBytes?: number;
-  /** First pause after a failure, doubled each time, in milliseconds. @default 500 */
-  readonly pauseMs?: number;
-  readonly signal: AbortSignal;
   /** Told as bytes reach the disk. `totalBytes` is null where the server does not say. */
   readonly onBytes: (downloadedBytes: number, totalBytes: number | null) => void;
 }
@@ -50,19 +56,10 @@ export interface Downloaded {
   readonly resumedBytes: number;
 }
 
-/** Failures in a row, without progress worth the name, after which a source counts as unreachable. */
-const mostFailures = 6;
 /** Bytes that count as progress: a server that gives one and hangs up is no better than one that gives none. */
 const leastProgress = 64 * 1024;
 /** State is written after so many bytes. */
 const stateEveryBytes = 16 * 1024 * 1024;
-/** Asks for the first byte, whose answer says how long the file is and whether there are ranges. */
-const firstByte = { range: 'bytes=0-0' } as const;
-/** Room that is left on the disk for everything else. */
-const spareBytes = 64 * 1024 * 1024;
-
-/** The file at the source is another one than when the download began. */
-class SourceChanged extends Error {}
 
 /**
  * Fetches a file into `files.data`, in several parts at once where the server gives ranges of a file that it can name
@@ -91,33 +88,17 @@ export async function download(options: DownloadOptions): Promise<Downloaded> {
   }
 }
 
-/**
- * How long the file at the source is, without fetching it; undefined: the server does not say.
- *
- * @throws what {@link download} does
- */
-export async function askSize(
-  options: Pick<DownloadOptions, 'source' | 'transport' | 'pauseMs' | 'signal'>,
-): Promise<number | undefined> {
-  const answer = await withRetries(options, async () => ask(options, options.source.url, firstByte));
-  answer.body.on('error', () => undefined).destroy();
-  if (answer.status === 206) return readContentRange(answer)?.totalBytes;
-  const length = Number(answer.header('content-length') ?? Number.NaN);
-  return answer.status === 200 && Number.isSafeInteger(length) ? length : undefined;
-}
-
 async function attemptDownload(options: DownloadOptions): Promise<Downloaded> {
   const { source, files, signal } = options;
-  const probe = await withRetries(options, async () => ask(options, source.url, firstByte));
-  const promisedSha256 = promisedHash(source, probe);
-  const range = probe.status === 206 ? readContentRange(probe) : undefined;
-  const validator = options.pinned ?? validatorOf(probe);
+  const first = await probe(options, source.url);
+  const promisedSha256 = promisedHash(source, first);
+  const range = first.status === 206 ? readContentRange(first) : undefined;
+  const validator = options.pinned ?? validatorOf(first);
+  if (range !== undefined) discard(first);
   if (range === undefined || validator === undefined) {
-    if (range !== undefined) probe.body.on('error', () => undefined).destroy();
-    const body = range === undefined ? probe : undefined;
-    return { ...(await fetchWhole(options, body)), promisedSha256, resumedBytes: 0 };
+    const whole = range === undefined ? first : undefined;
+    return { ...(await fetchWhole(options, whole)), promisedSha256, resumedBytes: 0 };
   }
-  probe.body.on('error', () => undefined).destroy();
   const { totalBytes } = range;
   requireSize(totalBytes, options.mostBytes);
 
@@ -247,7 +228,7 @@ async function takeRange(
     }
     if (at <= range.end) throw new Error('the body ended early');
   } finally {
-    answer.body.on('error', () => undefined).destroy();
+    discard(answer);
   }
 }
 
@@ -291,125 +272,14 @@ async function fetchWhole(
     } catch (error) {
       throw diskFull(error);
     } finally {
-      answer.body.on('error', () => undefined).destroy();
+      discard(answer);
     }
   });
-}
-
-/** A request whose answer is one of those that a download can go on with. */
-async function ask(
-  { transport, signal }: Pick<DownloadOptions, 'transport' | 'signal'>,
-  url: URL,
-  headers: Readonly<Record<string, string>>,
-): Promise<Answer> {
-  const answer = await transport.get(url, headers, signal);
-  if ([200, 206, 416].includes(answer.status)) return answer;
-  answer.body.on('error', () => undefined).destroy();
-  if (answer.status === 404 || answer.status === 410) {
-    throw new PullError('not_found', 'The source has no such file. Check its name and revision.');
-  }
-  if (answer.status === 401 || answer.status === 403) {
-    throw new PullError(
-      'not_permitted',
-      'The source wants a token for this file. Accept its terms there, then set HF_TOKEN, or name another variable with --token-env.',
-    );
-  }
-  throw new Busy(answer.status, Number(answer.header('retry-after')));
-}
-
-/** The server says that it cannot now. */
-class Busy extends Error {
-  readonly retryAfterMs: number | undefined;
-
-  constructor(status: number, seconds: number) {
-    super(`the server answered ${String(status)}`);
-    this.retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? Math.min(60, seconds) * 1000 : undefined;
-  }
-}
-
-/** Tries again after failures of the connection, not after refusals, and not for ever. */
-async function withRetries<T>(
-  { signal, pauseMs = 500 }: Pick<DownloadOptions, 'signal' | 'pauseMs'>,
-  attempt: () => Promise<T>,
-  hasProgressed: () => boolean = () => false,
-): Promise<T> {
-  for (let failures = 0; ;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof PullError || error instanceof SourceChanged) throw error;
-      failures = hasProgressed() ? 1 : failures + 1;
-      if (failures >= mostFailures) {
-        throw new PullError(
-          'unreachable',
-          'The source cannot be reached, or breaks off again and again. What has come is kept; the same command goes on with it.',
-          { cause: error },
-        );
-      }
-      const pause = error instanceof Busy ? error.retryAfterMs : undefined;
-      await delay(pause ?? pauseMs * 2 ** (failures - 1), undefined, { signal });
-    }
-  }
-}
-
-interface ContentRange {
-  readonly start: number;
-  /** The last byte, as in the header. */
-  readonly end: number;
-  readonly totalBytes: number;
-}
-
-function readContentRange(answer: Answer): ContentRange | undefined {
-  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/u.exec(answer.header('content-range') ?? '');
-  if (match === null) return undefined;
-  const [start = 0, end = 0, totalBytes = 0] = match.slice(1).map(Number);
-  return end < totalBytes ? { start, end, totalBytes } : undefined;
-}
-
-/** What names these very bytes: a strong ETag, or else the date of the last change. */
-function validatorOf(answer: Answer): string | undefined {
-  const etag = answer.header('etag');
-  if (etag !== undefined && etag.startsWith('"')) return etag;
-  return answer.header('last-modified');
-}
-
-/** Hugging Face says the SHA-256 of a large file in the answer that redirects to it. */
-function promisedHash({ isHuggingFace }: DownloadOptions['source'], answer: Answer): string | undefined {
-  if (!isHuggingFace) return undefined;
-  return /^"?([0-9a-f]{64})"?$/iu.exec(answer.firstHeader('x-linked-etag') ?? '')?.[1]?.toLowerCase();
 }
 
 function requireBegin(chunk: Buffer, { bytes, otherwise }: FileBegin = ggufBegin): void {
   if (chunk.length < bytes.length || chunk.subarray(0, bytes.length).equals(bytes)) return;
   throw new PullError('wrong_content', otherwise);
-}
-
-/** @throws PullError `too_large` */
-export function requireSize(bytes: number, most: number): void {
-  if (bytes <= most) return;
-  throw new PullError('too_large', `The file is larger than it may be (${formatBytes(most)}).`);
-}
-
-/** Makes sure that so many bytes have room beside `file`. @throws PullError `disk_full` */
-export async function requireRoom(file: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await fs.statfs(path.dirname(file));
-  if (bavail * bsize >= bytes + spareBytes) return;
-  throw new PullError(
-    'disk_full',
-    `The disk has ${formatBytes(bavail * bsize)} free, and ${formatBytes(bytes + spareBytes)} are needed: ${formatBytes(bytes)} for what is ` +
-      `fetched, and ${formatBytes(spareBytes)} for everything else. Make room, for example with \`hearth rm\`, or move the store with ` +
-      'HEARTH_MODELS_HOME.',
-  );
-}
-
-function diskFull(error: unknown): unknown {
-  const isFull =
-    error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
-  if (!isFull) return error;
-  return new PullError('disk_full', 'The disk is full. Make room, then give the same command again.', {
-    cause: error,
-  });
 }
 
 /** What is on the disk is written down, so that it can be gone on with; a failure to do so loses only that. */
@@ -430,8 +300,4 @@ async function writeAll(file: FileHandle, chunk: Buffer, position: number): Prom
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
-}
-
-function formatBytes(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${String(Math.ceil(bytes / 1e6))} MB`;
 }

@@ -1,5 +1,6 @@
 import { promises as fs } from 'node:fs';
-import { askSize, requireRoom, requireSize } from './download.js';
+import { askSize } from './ask-source.js';
+import { requireRoom, requireSize } from './disk-room.js';
 import { PartialFiles, partialKey } from './partial.js';
 import type { PullProgress } from './pull-options.js';
 import type { PullPartsOptions } from './pull-parts.js';
@@ -29,7 +30,7 @@ export async function askSizes(options: PullPartsOptions): Promise<PartSizes> {
   try {
     for (let at = 0; at < source.parts.length; at += askedAtOnce) {
       const group = source.parts.slice(at, at + askedAtOnce);
-      const asked = group.map((part) => askSize({ source: part, transport, signal, ...pause }));
+      const asked = group.map(({ url }) => askSize({ transport, signal, ...pause }, url));
       sizes.push(...(await Promise.all(asked)));
     }
   } finally {
