@@ -1,6 +1,7 @@
-import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { HearthError } from '@hearth/protocol';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { ModelSource } from '../../models/model-source.js';
 import { resolveModel } from '../../models/resolve-model.js';
@@ -108,4 +109,55 @@ test('a draft model that is not there keeps the model from nothing', async () =>
   });
   expect(engine.model?.draft).toHaveProperty('problem', expect.any(String));
   expect((await answer(engine, prompts[0] ?? '')).text).not.toBe('');
+});
+
+test('a draft model that changes while it is loaded is left, and the model is served without it', async () => {
+  const file = path.join(folder, 'changing.gguf');
+  await copyFile(lesser.path, file);
+  let isFirst = true;
+  const engine = await start({
+    drafts: 'draft',
+    draftModel: { ...lesser, path: file },
+    // It is open by now.
+    planLoad: async () => {
+      if (isFirst) await utimes(file, 1, 1);
+      isFirst = false;
+      return { contextSize: 512, gpuLayers: 0 };
+    },
+  });
+  expect(engine.model?.draft).toHaveProperty('problem', expect.stringContaining('changed'));
+  expect((await answer(engine, prompts[0] ?? '')).text).not.toBe('');
+});
+
+test('a draft model is in use as long as its model is, and with the other driver it is not even opened', async () => {
+  const used = new Set<string>();
+  const claim = async ({ id }: ModelSource) => {
+    used.add(id);
+    return { release: () => void used.delete(id) };
+  };
+  const engine = await start({ drafts: 'draft', draftModel: lesser, claim });
+  expect([...used].toSorted()).toEqual(['lesser', pilot.id].toSorted());
+  await engine.stop();
+  expect([...used]).toEqual([]);
+  const seen: unknown[] = [];
+  const other = await start({
+    drafts: 'draft',
+    draftModel: lesser,
+    driver: 'addon',
+    planLoad: async (_facts, _device, draft) => {
+      seen.push(draft);
+      return { contextSize: 512, gpuLayers: 0 };
+    },
+  });
+  expect(seen).toEqual([undefined]);
+  expect(other.model?.draft).toHaveProperty('problem', expect.stringContaining('node-llama-cpp'));
+});
+
+test('a draft model that is being removed is said to be', async () => {
+  const claim = async ({ id }: ModelSource) => {
+    if (id === 'lesser') throw new HearthError('model_not_found', 'The model is being removed.');
+    return { release: () => undefined };
+  };
+  const engine = await start({ drafts: 'draft', draftModel: lesser, claim });
+  expect(engine.model?.draft).toEqual({ problem: 'The model is being removed.' });
 });

@@ -38,8 +38,8 @@ export interface Incarnation {
   byGrammar: boolean;
 
   /**
-   * `said`: it still works on what a request left behind, and is to be ended once nobody waits for it; `ended`: it was, and
-   * nobody lost anything.
+   * `said`: it still works on what a request left behind, and is to be ended once nobody waits for it; `ended`: it was, or
+   * it holds what it should not, and nobody lost anything.
    */
   spent: 'no' | 'said' | 'ended';
   /** When it became ready, in milliseconds of a monotonic clock. */

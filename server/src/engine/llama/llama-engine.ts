@@ -14,6 +14,7 @@ import { toUnitVector } from '../unit-vector.js';
 import { afterCardDeath, type CardDeaths, isCardLost } from './card-deaths.js';
 import { capabilitiesFor, modelInfoOf } from './describe-model.js';
 import type { ChosenDevice } from './device-choice.js';
+import { DraftModel } from './draft-model.js';
 import type { LlamaEngineOptions, LoadPlan } from './engine-options.js';
 import { findWorker } from './find-worker.js';
 import { HangWatch } from './hang-watch.js';
@@ -51,6 +52,7 @@ export class LlamaEngine implements Engine {
   readonly events = new EventEmitter<EngineEvents>();
   readonly #options: LlamaEngineOptions;
   readonly #speed = new SpeedMeter();
+  readonly #draft: DraftModel;
   /** Aborted by {@link stop}. */
   readonly #stopping = new AbortController();
   #state: BackendState = { kind: 'starting' };
@@ -73,6 +75,7 @@ export class LlamaEngine implements Engine {
 
   constructor(options: LlamaEngineOptions) {
     this.#options = options;
+    this.#draft = new DraftModel(options);
     this.name = options.name ?? 'llama';
     this.#policy = this.#freshPolicy();
   }
@@ -312,7 +315,7 @@ export class LlamaEngine implements Engine {
         },
         ...(privateDirectory === undefined ? {} : { privateDirectory }),
       });
-      const draft = await this.#openDraft();
+      const draft = await this.#draft.open(signal);
       try {
         const found = await this.#chooseDevice();
         const draftFacts = draft === undefined || 'problem' in draft ? undefined : draft.facts;
@@ -406,20 +409,6 @@ export class LlamaEngine implements Engine {
     });
   }
 
-  /** The file of the model that guesses ahead. Never rejects: without it the model works as well. */
-  async #openDraft(): Promise<Incarnation['draft']> {
-    const { draftModel, privateDirectory } = this.#options;
-    if (draftModel === undefined || 'problem' in draftModel) return draftModel;
-    try {
-      return await openTrustedFile(draftModel, {
-        signal: this.#stopping.signal,
-        ...(privateDirectory === undefined ? {} : { privateDirectory }),
-      });
-    } catch (error) {
-      return { problem: toHearthError(error).message };
-    }
-  }
-
   #hear(incarnation: Incarnation, message: FromWorker, contextSize: number, facts: GgufFacts): void {
     incarnation.watch.heard();
     switch (message.kind) {
@@ -460,13 +449,16 @@ export class LlamaEngine implements Engine {
 
   /** Nobody is served before it is known that the file did not change under the worker. */
   async #loaded(incarnation: Incarnation, info: LoadedInfo, facts: GgufFacts): Promise<void> {
-    const { file, draft } = incarnation;
     try {
-      await file.assertUnchanged();
-      if (draft !== undefined && !('problem' in draft)) await draft.assertUnchanged();
+      await incarnation.file.assertUnchanged();
     } catch (error) {
       incarnation.fatal = toHearthError(error);
       incarnation.worker.send({ kind: 'shutdown' });
+      return;
+    }
+    if ((await this.#draft.changed(incarnation.draft)) !== undefined) {
+      // The model itself is as it was: it is loaded again, without.
+      this.#loadAgain(incarnation);
       return;
     }
     await incarnation.file.close();
@@ -489,15 +481,20 @@ export class LlamaEngine implements Engine {
 
   /** A ready worker is watched while it has work. One that is spent is ended when it has none. */
   #watchWork(incarnation: Incarnation): void {
-    const { watch, pending, worker } = incarnation;
+    const { watch, pending } = incarnation;
     watch.setBusy(pending.size > 0);
     if (incarnation.spent !== 'said' || pending.size > 0 || this.#current !== incarnation) return;
     if (this.#stopping.signal.aborted) return;
-    incarnation.spent = 'ended';
     // Nobody is sent to it any more.
     const reason = 'a grammar of a request kept the engine busy after its end';
     this.#setState({ kind: 'restarting', attempt: 1, delayMs: 0, reason });
-    worker.kill('SIGKILL');
+    this.#loadAgain(incarnation);
+  }
+
+  /** Ends a worker that nobody waits for; another one follows at once. */
+  #loadAgain(incarnation: Incarnation): void {
+    incarnation.spent = 'ended';
+    incarnation.worker.kill('SIGKILL');
   }
 
   #killHung(incarnation: Incarnation): void {
@@ -526,6 +523,10 @@ export class LlamaEngine implements Engine {
         );
     for (const replies of pending.values()) replies.push({ kind: 'failed', error: failure });
     if (stopping) return;
+    if (spent === 'ended') {
+      this.#loading = this.#load();
+      return;
+    }
     if (incarnation.device.kind !== 'cpu' && readyAt === undefined) {
       this.#leaveCard(
         incarnation.device.kind,
@@ -540,10 +541,6 @@ export class LlamaEngine implements Engine {
     if (death.kind === 'bad_model') {
       const advice = 'The file may be damaged or made for a newer engine. Try another file.';
       this.#fail(new HearthError('model_load_failed', `${capitalised(death.text)}. ${advice}`));
-      return;
-    }
-    if (spent === 'ended') {
-      this.#loading = this.#load();
       return;
     }
     const readyMs = readyAt === undefined ? 0 : performance.now() - readyAt;
@@ -612,6 +609,7 @@ export class LlamaEngine implements Engine {
   #release(): void {
     this.#claim?.release();
     this.#claim = undefined;
+    this.#draft.release();
   }
 
   #fail(error: HearthError): void {
