@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type net from 'node:net';
-import type { ResponseFrame } from '../src/frames.js';
-import { isTerminal } from '../src/frames.js';
+import { limits } from '../src/limits.js';
 import { encodeFrameBytes, NdjsonDecoder } from '../src/ndjson.js';
+import type { DecodedLine } from '../src/ndjson.js';
+import { parseLine } from '../src/ndjson.js';
 import { readResponse } from '../src/read-frames.js';
+import type { FrameReading } from '../src/read-frames.js';
+import { typedReplyFrameSchema } from '../src/typed-replies.js';
 import {
   bytesOf,
   chunksOf,
@@ -13,7 +16,14 @@ import {
   decodeVectorsSchema,
   encodeVectorsSchema,
 } from '../src/vectors.js';
-import type { Chunking, DaemonVector, DaemonVectors, DecodeVector, EncodeVector } from '../src/vectors.js';
+import type {
+  VectorFrame,
+  Chunking,
+  DaemonVector,
+  DaemonVectors,
+  DecodeVector,
+  EncodeVector,
+} from '../src/vectors.js';
 import { dial } from './dial.js';
 import type { Address } from './dial.js';
 import { socketTransport } from './socket-transport.js';
@@ -90,13 +100,22 @@ function sendProbe(socket: net.Socket): void {
   socket.end(encodeFrameBytes({ id: probeId, messages: [{ role: 'user', content: 'still there?' }] }));
 }
 
+/** A frame of a reply, which is typed where the request said so. */
+function readAnswer(line: DecodedLine): FrameReading<VectorFrame> {
+  const reading = readResponse(line);
+  if (reading.kind === 'frame') return reading;
+  const parsed = parseLine(line, limits.answerValues);
+  const typed = parsed.kind === 'value' ? typedReplyFrameSchema.safeParse(parsed.value) : undefined;
+  return typed?.success === true ? { kind: 'frame', frame: typed.data } : reading;
+}
+
 async function readAll(socket: net.Socket, vector: DaemonVector): Promise<readonly string[]> {
   const decoder = new NdjsonDecoder();
-  const frames: ResponseFrame[] = [];
+  const frames: VectorFrame[] = [];
   try {
     for await (const chunk of socketTransport(socket).chunks) {
       for (const line of decoder.push(chunk)) {
-        const reading = readResponse(line);
+        const reading = readAnswer(line);
         if (reading.kind === 'malformed') return ['the daemon sent something that is no frame'];
         if (reading.kind === 'ignored') continue;
         frames.push(reading.frame);
@@ -114,7 +133,7 @@ async function readAll(socket: net.Socket, vector: DaemonVector): Promise<readon
     frames.filter((frame) => frame.id !== probeId),
   );
   if (vector.then !== 'usable') return differences;
-  const last = frames.filter((frame) => frame.id === probeId).find(isTerminal);
+  const last = frames.findLast((frame) => frame.id === probeId);
   return last?.type === 'done'
     ? differences
     : [...differences, 'the connection did not serve another request'];

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ResponseFrame } from './frames.js';
 import { isJsonObject } from './json.js';
 import { utf8Bytes } from './text.js';
+import type { TypedReplyFrame } from './typed-replies.js';
 
 /**
  * The form of the conformance vectors in `protocol/vectors/`, and what a runner needs to run them.
@@ -70,6 +71,9 @@ export const expectedFrameSchema = z.strictObject({
 });
 export type ExpectedFrame = z.infer<typeof expectedFrameSchema>;
 
+/** A frame of an answer, typed or not. */
+export type VectorFrame = ResponseFrame | TypedReplyFrame;
+
 /** Bytes sent to a daemon, and every frame that it answers, no more and no fewer. */
 export const daemonVectorSchema = z.strictObject({
   ...common,
@@ -94,7 +98,12 @@ export const encodeVectorsSchema = z.strictObject({
 export const daemonVectorsSchema = z.strictObject({
   format: z.literal(1),
   /** The mock engine that the daemon must run, as `--mock` takes it. */
-  mock: z.strictObject({ tokens: z.array(z.string()), name: z.string() }),
+  mock: z.strictObject({
+    tokens: z.array(z.string()),
+    name: z.string(),
+    /** Answers to prompts that hold certain words. */
+    script: z.array(z.looseObject({ when: z.string() })),
+  }),
   vectors: z.array(daemonVectorSchema),
 });
 /** The whole of `vectors/daemon.json`. */
@@ -148,7 +157,7 @@ export function* chunksOf(bytes: Uint8Array, chunking: Chunking): Generator<Uint
  */
 export function compareFrames(
   expected: readonly ExpectedFrame[],
-  frames: readonly ResponseFrame[],
+  frames: readonly VectorFrame[],
 ): readonly string[] {
   const ids = new Set([...expected.map((item) => item.frame.id), ...frames.map((frame) => frame.id)]);
   return [...ids].flatMap((id) =>
@@ -163,7 +172,7 @@ export function compareFrames(
 function compareInOrder(
   id: string,
   expected: readonly ExpectedFrame[],
-  frames: readonly ResponseFrame[],
+  frames: readonly VectorFrame[],
 ): string[] {
   const where = `id ${JSON.stringify(id)}`;
   if (expected.length !== frames.length) {
@@ -183,8 +192,13 @@ function compareInOrder(
   });
 }
 
-/** Whether every key of `part` is in `whole` with an equal value, objects likewise. */
+/** Whether every key of `part` is in `whole` with an equal value, objects likewise; lists are as long as each other. */
 function includes(whole: unknown, part: unknown): boolean {
+  if (Array.isArray(part)) {
+    const items: readonly unknown[] = part;
+    if (!Array.isArray(whole) || whole.length !== items.length) return false;
+    return items.every((item, index) => includes(whole[index], item));
+  }
   if (!isJsonObject(part)) return whole === part;
   return isJsonObject(whole) && Object.keys(part).every((key) => includes(whole[key], part[key]));
 }
