@@ -31,6 +31,15 @@ test('where guesses cost more than they bring, it stops after eight, and tries a
   expect(steps.slice(1000).filter((drafted) => drafted).length).toBeLessThanOrEqual(16);
 });
 
+test('a first step that is slow does not make guesses that lose look good', () => {
+  let count = 0;
+  const steps = play(new DraftWorth(), 100, (drafted) => {
+    count += 1;
+    return drafted ? { tokens: 9, ms: 100 } : { tokens: 1, ms: count === 1 ? 40 : 10 };
+  });
+  expect(steps.slice(4, 13)).toEqual([true, true, true, true, true, true, true, true, false]);
+});
+
 test('what begins to pay is found out', () => {
   const worth = new DraftWorth();
   play(worth, 100, (drafted) => (drafted ? { tokens: 1, ms: 14 } : plain));

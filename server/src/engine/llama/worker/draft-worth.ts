@@ -26,12 +26,12 @@ const firstPause = 32;
 const longestPause = 1024;
 /** Guessing stays where a token takes at most this part of what it takes without. */
 const gain = 0.97;
-/** Weight of the latest step without guesses. */
-const weight = 0.25;
+/** Steps without guesses whose median counts: the first of a stream, and one that was disturbed, take far longer. */
+const windowSize = 9;
 
 interface Width {
-  /** Milliseconds of a token without guesses. */
-  plainMs: number | undefined;
+  /** Milliseconds of a token without guesses, of the latest steps. */
+  plainMs: readonly number[];
   /** Steps without guesses that are to come. */
   plain: number;
   pause: number;
@@ -55,8 +55,7 @@ export class DraftWorth {
     if (tokens < 1) return;
     const state = this.#at(width);
     if (!drafted) {
-      const ms = milliseconds / tokens;
-      state.plainMs = state.plainMs === undefined ? ms : state.plainMs + weight * (ms - state.plainMs);
+      state.plainMs = [...state.plainMs, milliseconds / tokens].slice(-windowSize);
       state.plain = Math.max(0, state.plain - 1);
       return;
     }
@@ -65,7 +64,8 @@ export class DraftWorth {
     state.tokens += tokens;
     state.milliseconds += milliseconds;
     if (state.steps < trialSteps) return;
-    const pays = state.plainMs === undefined || state.milliseconds / state.tokens <= gain * state.plainMs;
+    const plainMs = medianOf(state.plainMs);
+    const pays = plainMs === undefined || state.milliseconds / state.tokens <= gain * plainMs;
     Object.assign(state, { steps: 0, tokens: 0, milliseconds: 0 });
     if (!pays) {
       state.plain = state.pause;
@@ -82,7 +82,7 @@ export class DraftWorth {
     const known = this.#widths.get(width);
     if (known !== undefined) return known;
     const fresh: Width = {
-      plainMs: undefined,
+      plainMs: [],
       plain: plainSteps,
       pause: firstPause,
       steps: 0,
@@ -93,4 +93,8 @@ export class DraftWorth {
     this.#widths.set(width, fresh);
     return fresh;
   }
+}
+
+function medianOf(values: readonly number[]): number | undefined {
+  return values.toSorted((one, other) => one - other)[Math.floor((values.length - 1) / 2)];
 }
