@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { codeInAnswer, indentLike } from './answer-code.js';
+import { codeInAnswer, hasBlock, indentLike } from './answer-code.js';
 
 describe('the code in an answer', () => {
   test.each([
@@ -30,4 +30,9 @@ test.each([
   ['with blank lines', ['a', '', 'b'], ['\t\tc'], ['\t\ta', '', '\t\tb']],
 ])('an answer %s', (_name, lines, original, expected) => {
   expect(indentLike(lines, original)).toEqual(expected);
+});
+
+test('an answer without a block is told from one with it', () => {
+  expect(hasBlock('Use a product instead.\nIt is faster.')).toBe(false);
+  expect(hasBlock('Here:\n```ts\na * b\n```')).toBe(true);
 });

@@ -2,6 +2,11 @@
 
 const fence = /^\s*(`{3,}|~{3,})/;
 
+/** Whether an answer has a block of code, as it was asked to; what has none may be talk. */
+export function hasBlock(answer: string): boolean {
+  return answer.split(/\r?\n/).some((line) => fence.test(line));
+}
+
 /**
  * The code in an answer, as lines: what stands in its first fenced block, or all of it where there is no fence. While
  * the answer is being written only whole lines count.

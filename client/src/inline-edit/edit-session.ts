@@ -3,7 +3,7 @@ import type { ModelInfo } from '@hearth/protocol';
 import { waitNews } from '../streaming/wait-news.js';
 import { lockedFailure, lockedText } from '../locked-document.js';
 import { HearthFailure, type HearthConnection } from '../sidecar/hearth-connection.js';
-import { codeInAnswer, indentLike } from './answer-code.js';
+import { codeInAnswer, hasBlock, indentLike } from './answer-code.js';
 import { editRequest } from './edit-prompt.js';
 import { hunksOf, markChange, markUnfinished, settle, settleAll, type Hunk } from './marked-lines.js';
 import type { RegionInDocument } from './region-in-document.js';
@@ -42,8 +42,9 @@ export interface EditSurroundings {
   readonly model: () => ModelInfo;
 }
 
-const interferedText =
-  'Stopped: the code changed while it was being rewritten. That change is kept; what has been written can be accepted or rejected.';
+const interferedText = 'Stopped: the code changed while it was being rewritten. That change is kept.';
+
+const talkText = 'The model answered without a block of code: see whether this is code at all.';
 
 const writing: EditState = { kind: 'writing', text: 'writing… Escape stops it' };
 
@@ -144,7 +145,8 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
       if (outcome.kind === 'done' && !stop.signal.aborted) {
         const lines = indentLike(codeInAnswer(answer, true), base);
         // Nothing at all is more likely a model that did not understand than a wish to delete everything.
-        if (lines.length > 0 && !(await region.show(markChange(base, lines)))) stopReason = lockedText;
+        if (lines.length > 0 && !(await region.show(markChange(base, lines)))) stopReason ??= lockedText;
+        if (!hasBlock(answer)) stopReason ??= talkText;
       }
     } catch (error) {
       await drawing.settled();

@@ -26,7 +26,8 @@ export interface RegionInDocument {
   readonly document: TextDocument;
   readonly region: () => Region;
   /**
-   * Makes the document show `lines`. False where it cannot be written to: it is closed, locked, or somebody types there without a pause.
+   * Makes the document show `lines`. False where it cannot be written to, since it is closed or locked, and where somebody wrote
+   * into the region in the very moment: what they wrote is not in `lines`.
    * All calls together are one undo step.
    */
   readonly show: (lines: readonly MarkedLine[]) => Promise<boolean>;
@@ -56,6 +57,8 @@ export function holdRegion(document: TextDocument, start: number, end: number): 
   let lost = false;
   let shared = false;
   let condensing = false;
+  /** How often somebody else wrote into the region. */
+  let intrusions = 0;
   let edits = 0;
   let first = true;
   /** The change that is being made, so that its own event can be told from another's. */
@@ -113,15 +116,19 @@ export function holdRegion(document: TextDocument, start: number, end: number): 
         inside ||= effect.kind === 'inside';
       }
       changed.fire();
-      if (inside) interfered.fire('inside');
+      if (!inside) return;
+      intrusions += 1;
+      interfered.fire('inside');
     }),
   );
 
   const isUnseen = (): boolean => writing !== undefined;
 
   const show = async (lines: readonly MarkedLine[]): Promise<boolean> => {
+    const intrusionsBefore = intrusions;
     for (let attempt = 0; attempt < attempts; attempt += 1) {
-      if (lost || document.isClosed) return false;
+      // Tried again with lines that do not hold what was typed meanwhile, the edit would take it away.
+      if (lost || document.isClosed || intrusions > intrusionsBefore) return false;
       const edit = lineEdit(textsOf(region.lines), textsOf(lines));
       if (edit === undefined) {
         region = { start: region.start, lines };

@@ -123,10 +123,14 @@ async function askModel(
     },
     (text) => response.markdown(text),
     signal,
-    waitNews((words) => response.progress(`${words} …`)),
+    waitNews((words) => response.progress(`${sentence(words)} …`)),
   );
   if (outcome.kind === 'done') tellEnd(outcome.result.content, outcome.result.stopReason, response);
   return {};
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function tellEnd(content: string, stopReason: string, response: ChatResponseStream): void {

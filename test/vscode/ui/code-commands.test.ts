@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { cancelledRequests, engineStopped, readyEntry, runCommand } from './hearth-page.js';
+import { askHealth, cancelledRequests, engineStopped, readyEntry, runCommand } from './hearth-page.js';
 
 /**
  * The commands about code as a person meets them: palette, editor menu, lightbulb. The answers are scripted by what is
@@ -33,6 +33,11 @@ const said = (when: string, ...texts: readonly string[]) => ({
 const block = (lines: readonly string[]) => ['```ts\n', ...lines.map((line) => `${line}\n`), '```\n'];
 const message = 'fix(total): add every item\n\nThe sum left the first one out, as nobody had noticed.';
 const script = [
+  said('Count slowly', ...'never '.repeat(400).split(/(?<= )/)),
+  {
+    when: 'Read slowly',
+    pieces: [...Array.from({ length: 100 }, () => ({ prefill: 0.43 })), { text: 'Read.' }],
+  },
   said('The author says: slowly', ...'never '.repeat(400).split(/(?<= )/)),
   said('Write the commit message', ...message.split(/(?<= )/)),
   said('Explain the last error', 'There is no ', 'such file.'),
@@ -40,7 +45,6 @@ const script = [
   said('Explain this problem', 'It is ', 'a slip of the pen.'),
   said('Explain this code', 'It adds ', 'all items.'),
   said('Suggest better names', '["amount", "all"]'),
-  said('Count slowly', ...'never '.repeat(400).split(/(?<= )/)),
 ];
 
 let workbench: Workbench;
@@ -58,7 +62,8 @@ beforeAll(async () => {
     files: {
       'total.ts': original.join('\n'),
       'long.txt': 'a long line of text\n'.repeat(4000),
-      'slow.ts': '// Count slowly\n',
+      // What the model is asked about it holds the words that make it slow.
+      'slow.ts': 'const slow = 1; // Count slowly\n',
     },
     env: { HEARTH_CONFIG: file },
     settings: {
@@ -272,9 +277,24 @@ describe('Stop', () => {
     await engineStopped(workbench.editor, before);
   });
 
+  it('ends the reading of a long prompt, of which it is told how far it is, and the engine', async () => {
+    keepPicture('prefill-stop-failed');
+    await runCommand(workbench.page, 'View: Focus First Editor Group');
+    await runCommand(workbench.page, 'Hearth: Ask…');
+    await workbench.answer('Read slowly');
+    const toast = workbench.toast('asking');
+    await toast.filter({ hasText: 'reading the prompt, 43 %' }).waitFor();
+    await workbench.shot('prefill');
+    const before = cancelledRequests(workbench.editor);
+    await toast.getByRole('button', { name: 'Cancel', exact: true }).click();
+    await line('Stopped.').waitFor();
+    await engineStopped(workbench.editor, before);
+  });
+
   it('ends what is written on at the cursor, and the engine', async () => {
     keepPicture('continue-stop-failed');
     const { page } = workbench;
+    await runCommand(page, 'View: Focus First Editor Group');
     await page.keyboard.press('Control+Shift+E');
     await workbench.openFile('slow.ts');
     await page.keyboard.press('Control+End');
@@ -284,6 +304,38 @@ describe('Stop', () => {
     await page.keyboard.press('Escape');
     await engineStopped(workbench.editor, before);
     await workbench.toast('continuing').waitFor({ state: 'detached' });
+  });
+
+  it.each([
+    ['Explain', 'asking'],
+    ['Ask About Selection…', 'asking'],
+    ['Write Tests', 'writing tests'],
+    ['Suggest Names and Rename…', 'looking for names'],
+    ['Explain Terminal Selection', 'asking'],
+  ])('ends what %s began, and the engine', async (title, words) => {
+    const name = title.toLowerCase().replaceAll(/[^a-z]+/g, '-');
+    keepPicture(`stop-${name}-failed`);
+    const { page } = workbench;
+    if (title === 'Explain Terminal Selection') {
+      await runCommand(page, 'Terminal: Create New Terminal');
+      await page.locator('.terminal.xterm').last().click();
+      await page.keyboard.type('cat slow.ts\n');
+      await page.locator('.xterm-rows').last().filter({ hasText: 'const slow' }).waitFor();
+      await runCommand(page, 'Terminal: Select All');
+    } else {
+      await runCommand(page, 'View: Focus First Editor Group');
+      await line('const slow').click();
+      await page.keyboard.press('Home');
+      await goRight('const '.length);
+      if (!title.startsWith('Suggest')) await page.keyboard.press('Control+a');
+    }
+    const before = cancelledRequests(workbench.editor);
+    await runCommand(page, `Hearth: ${title}`);
+    if (title.startsWith('Ask')) await workbench.answer('And slowly?');
+    await expect.poll(running).toBe(1);
+    await workbench.toast(words).getByRole('button', { name: 'Cancel', exact: true }).click();
+    await engineStopped(workbench.editor, before);
+    await workbench.toast(words).waitFor({ state: 'detached' });
   });
 });
 
@@ -364,6 +416,19 @@ describe('where there is no model', () => {
     await workbench.shot('no-model');
   });
 
+  it('the message restarts it at a click, once there is one again', async () => {
+    keepPicture('restart-button-failed');
+    const { page } = workbench;
+    await runCommand(page, 'Notifications: Clear All Notifications');
+    await runCommand(page, 'Hearth: Ask…');
+    const toast = workbench.toast('Hearth has no model to answer with');
+    await toast.waitFor();
+    configure(scripted);
+    await toast.locator('.monaco-button').filter({ hasText: 'Restart' }).click();
+    await readyEntry(page).waitFor();
+    await expect.poll(running).toBe(0);
+  });
+
   it('the message leads to the setting that names one', async () => {
     keepPicture('no-model-setting-failed');
     const { page } = workbench;
@@ -381,6 +446,11 @@ describe('where there is no model', () => {
       .waitFor();
   });
 });
+
+/** Generations that the daemon runs now. */
+async function running(): Promise<number> {
+  return (await askHealth(workbench.editor.runtimeDirectory)).admission.permitsInUse;
+}
 
 /** Answers the question whether to save what is not saved, where it comes. */
 async function discard(): Promise<void> {

@@ -43,10 +43,19 @@ export async function askHealth(runtimeDirectory: string): Promise<Health> {
 }
 
 /** How many requests the daemon has noted as cancelled in its log. */
-export function cancelledRequests({ logDirectory }: TestEditor): number {
+export function cancelledRequests(editor: TestEditor): number {
+  return noted(editor, 'request_cancelled');
+}
+
+/** How many requests the daemon has noted in its log as having come to their end. */
+export function finishedRequests(editor: TestEditor): number {
+  return noted(editor, 'request_done');
+}
+
+function noted({ logDirectory }: TestEditor, message: string): number {
   const file = join(logDirectory, 'hearth.ndjson');
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  return text.split('\n').filter((line) => line.includes('"request_cancelled"')).length;
+  return text.split('\n').filter((line) => line.includes(`"${message}"`)).length;
 }
 
 /**

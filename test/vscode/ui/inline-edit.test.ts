@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { cancelledRequests, engineStopped, readyEntry, runCommand } from './hearth-page.js';
+import { cancelledRequests, engineStopped, finishedRequests, readyEntry, runCommand } from './hearth-page.js';
 
 /** *Edit Inline* as a person meets it. The answer is scripted, so that what is to be decided is known. */
 
@@ -31,15 +31,29 @@ const answer = [
   '```\n',
 ];
 
+/** What a follow-up comes to: the rest of the change is kept, and the sum has another name. */
+const renamed = ['```ts\n', ...answer.slice(1, -1).map((line) => line.replace('sum', 'all')), '```\n'];
+const script = [
+  { when: 'Only talk', pieces: [{ text: 'You could use ' }, { text: 'a product.' }] },
+  { when: 'Done already: Take readonly', pieces: [{ prefill: 0.43 }, ...renamed.map((text) => ({ text }))] },
+];
+
 let workbench: Workbench;
 let configuration: string;
 
 beforeAll(async () => {
   configuration = await mkdtemp(path.join(os.tmpdir(), 'hearth-'));
   const file = path.join(configuration, 'config.json');
-  writeFileSync(file, JSON.stringify({ engine: 'mock', mock: { tokens: answer, token_delay_ms: 1000 } }));
+  writeFileSync(
+    file,
+    JSON.stringify({ engine: 'mock', mock: { tokens: answer, script, token_delay_ms: 1000 } }),
+  );
   workbench = await openWorkbench({
-    files: { 'total.ts': original.join('\n'), 'locked.ts': original.join('\n') },
+    files: {
+      'total.ts': original.join('\n'),
+      'locked.ts': original.join('\n'),
+      'long.ts': 'export const one = 1;\n'.repeat(2000),
+    },
     env: { HEARTH_CONFIG: file },
     settings: {
       'workbench.secondarySideBar.defaultVisibility': 'hidden',
@@ -134,6 +148,72 @@ describe('Edit Inline', () => {
     await workbench.page.locator('.editor-group-container.active .view-lines').first().click();
     await workbench.page.keyboard.press('Control+z');
     await expect.poll(shown).toEqual(original);
+  });
+
+  it('goes on from there with another sentence, and one undo takes all of it back', async () => {
+    keepPicture('inline-edit-follow-up-failed');
+    const { page } = workbench;
+    await selectAll();
+    await ask('Take readonly numbers and do not log.');
+    await lens('Accept all').first().waitFor();
+    // Behind an answer the field of the box is closed until it is wanted.
+    await box().locator('.review-thread-reply-button').click();
+    await box().locator('.monaco-editor.focused').first().waitFor();
+    await page.keyboard.type('Call the sum all.');
+    await page.keyboard.press('Control+Enter');
+    await box().filter({ hasText: 'reading the prompt, 43 %' }).waitFor();
+    await workbench.shot('inline-edit-reading');
+    await lens('Accept all').first().waitFor();
+    // What was there before is kept, and only what is new is to be decided.
+    await expect.poll(textNow).toContain('let all = 0;');
+    expect(await textNow()).not.toContain('console.log');
+    await workbench.shot('inline-edit-follow-up');
+    await lens('Accept all').first().click();
+    await box().waitFor({ state: 'detached' });
+    const both = ['export function total(items: readonly number[]): number {', '  let all = 0;'];
+    await expect.poll(async () => (await shown()).slice(0, 2)).toEqual(both);
+    await page.locator('.editor-group-container.active .view-lines').first().click();
+    await page.keyboard.press('Control+z');
+    await expect.poll(shown).toEqual(original);
+  });
+
+  it('is written anew by Retry, from what was there before it', async () => {
+    keepPicture('inline-edit-retry-failed');
+    await selectAll();
+    await ask('Take readonly numbers and do not log.');
+    await lens('Accept all').first().waitFor();
+    const finished = finishedRequests(workbench.editor);
+    await lens('Retry').first().click();
+    await box().filter({ hasText: 'writing…' }).waitFor();
+    await lens('Accept all').first().waitFor();
+    expect(finishedRequests(workbench.editor)).toBe(finished + 1);
+    await expect.poll(async () => lens('Accept').count()).toBe(3);
+    await lens('Reject all').first().click();
+    await box().waitFor({ state: 'detached' });
+    await expect.poll(shown).toEqual(original);
+  });
+
+  it('says so where the model answers in prose, which can be taken back', async () => {
+    keepPicture('inline-edit-prose-failed');
+    await selectAll();
+    await ask('Only talk.');
+    await box().filter({ hasText: 'without a block of code: see whether this is code' }).waitFor();
+    await workbench.shot('inline-edit-prose');
+    await lens('Reject all').first().click();
+    await box().waitFor({ state: 'detached' });
+    await expect.poll(shown).toEqual(original);
+  });
+
+  it('says of code that is too long for the model what to do', async () => {
+    keepPicture('inline-edit-too-long-failed');
+    await workbench.openFile('long.ts');
+    await selectAll();
+    await ask('Shorten it.');
+    await box().filter({ hasText: 'too long for Mock engine (no model) to write anew' }).waitFor();
+    await box().filter({ hasText: 'Select less.' }).waitFor();
+    await runCommand(workbench.page, 'Hearth: Close Inline Edit');
+    await box().waitFor({ state: 'detached' });
+    await workbench.openFile('total.ts');
   });
 
   it('goes on while the document is edited elsewhere', async () => {

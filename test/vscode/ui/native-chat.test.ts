@@ -254,6 +254,51 @@ describe('@hearth', () => {
   });
 });
 
+describe('while a long prompt is read', () => {
+  /** The service takes a prompt, and says nothing of it until it is let go. */
+  function hold(): { readonly letGo: () => void; readonly came: Promise<void> } {
+    let letGo = (): void => undefined;
+    let come = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const came = new Promise<void>((resolve) => {
+      come = resolve;
+    });
+    script = async (_, response) => {
+      come();
+      await gate;
+      say(response, ['I have ', 'read all of it.']);
+    };
+    return { letGo, came };
+  }
+
+  it('the status bar says so for chat, and for how long, until the answer begins', async () => {
+    keepPicture('native-prefill-failed');
+    const held = hold();
+    await ask('Read this long prompt');
+    await held.came;
+    const entry = workbench.statusBarItem(/Hearth: reading the prompt \(\d+ s\)/);
+    await entry.waitFor();
+    await workbench.shot('native-prefill');
+    held.letGo();
+    await chat().getByText('I have read all of it.').waitFor();
+    await entry.waitFor({ state: 'detached' });
+  });
+
+  it('@hearth says so in its answer', async () => {
+    keepPicture('participant-prefill-failed');
+    const held = hold();
+    await ask('@hearth read this long prompt');
+    await held.came;
+    await chat().getByText('Reading the prompt …').waitFor();
+    await workbench.shot('participant-prefill');
+    held.letGo();
+    await chat().getByText('I have read all of it.').nth(1).waitFor();
+    await chat().getByText('Reading the prompt …').waitFor({ state: 'detached' });
+  });
+});
+
 describe('where there is no model', () => {
   beforeAll(async () => {
     writeFileSync(configFile, JSON.stringify({ model: '/nowhere/none.gguf' }));

@@ -50,6 +50,8 @@ export const defaultRemoteOptions = {
 
 /** How long the upstream has to say which models it has, in milliseconds. */
 const modelsMs = 5000;
+/** Shortest answer whose speed is told, in seconds. */
+const leastMeasured = 0.1;
 /** Waits between two tries to reach an upstream that is not there, in milliseconds. */
 const retryMs = [500, 1000, 2000, 5000, 10_000, 30_000];
 
@@ -300,7 +302,8 @@ export class RemoteEngine implements Engine {
 
   #measure(tokens: number, firstAt: number | undefined): void {
     const seconds = firstAt === undefined ? 0 : (performance.now() - firstAt) / 1000;
-    if (seconds > 0 && tokens > 1) this.#tokensPerSecond = (tokens - 1) / seconds;
+    // What comes all at once says nothing of how fast it was made.
+    if (seconds >= leastMeasured && tokens > 1) this.#tokensPerSecond = (tokens - 1) / seconds;
   }
 
   #setState(state: BackendState): void {
@@ -326,7 +329,11 @@ function reportedContext(entry: ModelEntry | undefined): number | undefined {
 }
 
 function failureOf(error: UpstreamError): EngineFailure {
-  return new EngineFailure('unavailable', `the remote service is not to be had: ${error.message}`, {
-    cause: error,
-  });
+  return new EngineFailure(
+    'unavailable',
+    `no answer from the remote service: ${error.message}; try again, or see whether it runs`,
+    {
+      cause: error,
+    },
+  );
 }
