@@ -27,6 +27,7 @@ export const ghostTextReasons = [
   'binary_document',
   'inside_character',
   'inside_word',
+  'block_end',
   'selection_conflict',
   'nothing_to_go_on',
   'loading',

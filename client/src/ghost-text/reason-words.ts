@@ -35,6 +35,10 @@ const words: Record<(typeof ghostTextReasons)[number], ReasonWords> = {
     short: 'cursor inside a word',
     long: 'Letters follow the cursor at once. Ask for it with “Trigger Inline Suggestion”.',
   },
+  block_end: {
+    short: 'right before a closing bracket',
+    long: 'What follows the cursor on its line closes a block. Begin a line above it, or ask with “Trigger Inline Suggestion”.',
+  },
   selection_conflict: {
     short: 'suggestion list elsewhere',
     long: 'The selected entry of the suggestion list does not end at the cursor.',

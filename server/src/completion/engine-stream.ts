@@ -46,6 +46,8 @@ export interface EngineStreamOptions {
   readonly offset: number;
   /** Text that the person has yet to type, or to accept, before `place` is reached. */
   readonly awaited?: string;
+  /** Whether it is begun before anybody asks. @default false */
+  readonly ahead?: boolean;
   /** How long it goes on while nobody waits, in milliseconds. */
   readonly graceMs: number;
   /** Now, in monotonic milliseconds. */
@@ -69,11 +71,10 @@ export function startStream(
   let running = true;
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
-  const awaited = options.awaited ?? '';
+  const { awaited = '', ahead = false } = options;
   let typed = '';
   /** Where the next key goes, as the editor counts. */
   let cursor = options.offset;
-  const ahead = awaited !== '';
   const abort = (): void => {
     clearTimeout(timer);
     controller.abort();

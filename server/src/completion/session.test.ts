@@ -159,6 +159,39 @@ describe('a running stream', () => {
     expect(await second).toMatchObject({ texts: ['return a + b;'], outcome: { source: 'stream' } });
   });
 
+  it('that comes to something which does not hold where one is by then is asked anew', async () => {
+    const typist = new Typist(session, 'function add(a, b) ▌\n');
+    const first = typist.ask();
+    await pauseOver();
+    daemon.generations[0]?.give('{\n  const { c } = a;\n  return');
+    typist.type('{', '}');
+    const second = typist.ask();
+    // Which of its brackets is the one that the editor has closed cannot be said.
+    daemon.generations[0]?.end();
+    await first;
+    await pauseOver();
+    daemon.generations[1]?.give('\n  return a + b;\n');
+    daemon.generations[1]?.end();
+    expect(await second).toMatchObject({ texts: ['\n  return a + b;\n'], outcome: { source: 'engine' } });
+  });
+
+  it('for the selected entry of the suggestion list is kept while that is typed out, and when it is taken', async () => {
+    const typist = new Typist(session, 'cart.to▌\n');
+    const selected = { from: 5, text: 'total' };
+    const asked = [typist.ask({ selected })];
+    await pauseOver();
+    daemon.generations[0]?.give('(items)');
+    typist.type('t');
+    asked.push(typist.ask({ selected }));
+    typist.type('al');
+    asked.push(typist.ask());
+    daemon.generations[0]?.give(';');
+    daemon.generations[0]?.end();
+    await vi.advanceTimersByTimeAsync(1);
+    for (const one of asked) expect((await one).texts).toEqual(['(items);']);
+    expect(daemon.generations.filter(({ request }) => request.class === 'interactive')).toHaveLength(1);
+  });
+
   it('ends at the first keystroke that does not go with it', async () => {
     const typist = new Typist(session, 'const sum = ▌\n');
     const first = typist.ask();
@@ -333,9 +366,16 @@ describe('the reason for showing nothing', () => {
     ['the cursor parts a character', 'x = "\ud83d▌\ude00"', 'inside_character'],
     ['the document is no text', 'PK\0\u0003▌\0', 'binary_document'],
     ['the cursor stands inside a word', 'const na▌me = 1', 'inside_word'],
+    ['a bracket on a line of its own follows', 'function a() {\n  go();\n▌}\n', 'block_end'],
   ])('says that %s', async (_what, marked, reason) => {
     expect(await reasonAt(marked)).toMatchObject({ kind: 'none', reason });
     expect(daemon.generations).toHaveLength(0);
+  });
+
+  it('does not keep anybody from asking by name', async () => {
+    daemon.answer = () => 'one';
+    const typist = new Typist(session, 'function a() {\n  go();\n▌}\n');
+    expect((await typist.ask({ invoked: true })).outcome.kind).toBe('shown');
   });
 
   it('says that the model is loading, that none is there, or that it would answer with prose', async () => {

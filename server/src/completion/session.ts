@@ -8,10 +8,11 @@ import {
 import type { DaemonApi } from '../daemon-api.js';
 import { abilityOf, type Ability } from './ability.js';
 import { isSure, type Confidence, type ScoredToken } from './confidence.js';
+import { createAhead, type Ahead } from './ahead.js';
 import { createDebounce } from './debounce.js';
 import type { DocumentText } from './document-text.js';
 import { startStream, type EngineStream, type EngineStreamOptions } from './engine-stream.js';
-import { lineSoFar, placeAt, plainLines, restOfLine, typedAt, type Place } from './place.js';
+import { lineSoFar, placeAt, restOfLine, typedAt, type Place } from './place.js';
 import { answerTokens, promptFor } from './prompt.js';
 import { createRecentDocuments } from './related/recent-documents.js';
 import { createRelatedFiles } from './related/related-files.js';
@@ -58,23 +59,10 @@ export interface SessionOptions {
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** What is being prepared, or will be once a suggestion has been shown for a moment. */
-interface Ahead {
-  readonly place: Place;
-  /** Whether it is waiting to begin, or runs. */
-  readonly isAlive: () => boolean;
-  /** Ends it, in whatever stage. */
-  readonly stop: () => void;
-  /** Takes in a change of the document: typing along what is shown puts off the beginning, anything else ends it. */
-  readonly changed: (offset: number, removed: number, inserted: string) => void;
-}
-
 /** How long a generation goes on that nobody waits for: the next keystroke may want it. */
 const graceMs = 250;
 /** How long a stream may take before its whole lines are shown without waiting for its end. */
 const patienceMs = 600;
-/** How long a suggestion must have been shown before what follows it is prepared. */
-const aheadAfterMs = 120;
 /** How much text around the cursor says which definitions of other files are used, in UTF-16 units. */
 const nearBefore = 2000;
 const nearAfter = 500;
@@ -154,12 +142,13 @@ export function createCompletionSession(
     return { confidence, place, shape, offset, graceMs, since: now(), peer, onUsage: unitsPerToken.learn };
   }
 
-  function begin(ability: Ready, place: Place, shape: Shape, offset: number): EngineStream {
+  function begin(ability: Ready, place: Place, shape: Shape, trigger: Trigger): EngineStream {
+    const awaited = yetToType(trigger, documents.get(trigger.uri)?.text);
     const key = { class: 'interactive', supersede_key: `ghost ${keyOf(place.uri)}` } as const;
     const stream = startStream(
       daemon,
       { ...request(ability, place, shape, 0), ...key },
-      streamOptions(ability, place, shape, offset),
+      { ...streamOptions(ability, place, shape, trigger.offset), awaited },
     );
     streams.set(place.uri, stream);
     void stream.ended.then((end) => {
@@ -189,7 +178,8 @@ export function createCompletionSession(
     }
     model = ability.model.id;
     if (place.before.trim() === '' && place.after.trim() === '') return none('nothing_to_go_on');
-    if (!trigger.invoked && isInsideWord(place)) return none('inside_word');
+    const unwanted = trigger.invoked ? undefined : unwantedAt(place);
+    if (unwanted !== undefined) return none(unwanted);
 
     const shape = shapeAt(place);
     const known = cache.find(place);
@@ -212,7 +202,8 @@ export function createCompletionSession(
     signal: AbortSignal,
   ): Promise<Reached> {
     const joined = fitting(place);
-    if (joined !== undefined) return follow(joined, place, joined.ahead ? 'ahead' : 'stream', signal);
+    const followed = joined && (await follow(joined, place, joined.ahead ? 'ahead' : 'stream', signal));
+    if (followed !== undefined) return followed;
     dropMisfit(place);
     if (!trigger.invoked) {
       const ms = debounce.pauseAt(place);
@@ -222,10 +213,12 @@ export function createCompletionSession(
       if (signal.aborted || documents.get(trigger.uri)?.edits !== edits) return none('typing');
       if (newest.get(trigger.uri) !== trigger) return none('superseded');
     }
-    const asked = await follow(begin(ability, place, shape, trigger.offset), place, 'engine', signal);
+    const ask = async (): Promise<Reached> =>
+      (await follow(begin(ability, place, shape, trigger), place, 'engine', signal)) ?? none('superseded');
+    const asked = await ask();
     if (asked.kind === 'texts' || asked.reason !== 'unsupported_parameter' || !takesFiles) return asked;
     takesFiles = false;
-    return follow(begin(ability, place, shape, trigger.offset), place, 'engine', signal);
+    return ask();
   }
 
   /** Alternatives for somebody who asked by name, so that there is something to cycle through. */
@@ -254,13 +247,15 @@ export function createCompletionSession(
   /**
    * Waits for a stream on behalf of a trigger that may have come while it ran. Where it takes long, the lines that are
    * whole by then are the answer, and the stream goes on for when they have been typed or taken.
+   *
+   * @returns undefined where it came to something that does not hold at `place`, such as a bracket too many
    */
   async function follow(
     stream: EngineStream,
     place: Place,
     source: Source,
     signal: AbortSignal,
-  ): Promise<Reached> {
+  ): Promise<Reached | undefined> {
     const leave = stream.join();
     const settled = Promise.race([stream.ended, abortOf(signal)]);
     // Counted from its beginning: who types on asks again at each key, and would never have waited long enough.
@@ -278,7 +273,7 @@ export function createCompletionSession(
     if (end.kind === 'failed') return none(end.code);
     if (end.kind === 'cancelled') return none('superseded');
     const found = cache.find(place);
-    return found === undefined ? none('superseded') : fromCache(found, source);
+    return found && fromCache(found, source);
   }
 
   /** What `promise` comes to, or `late` where it takes longer than `ms`. */
@@ -322,60 +317,32 @@ export function createCompletionSession(
     if (ahead?.isAlive() === true && ahead.place.uri === next.uri && ahead.place.before === next.before)
       return;
     ahead?.stop();
-    ahead = undefined;
-    if (cache.find(next) !== undefined) return;
-    let timer = new AbortController();
-    let stream: EngineStream | undefined;
-    let awaited = text;
-    let cursor = trigger.offset;
-    const begin = (): void => {
-      const ability = abilityOf(daemon.health());
-      const { permitsInUse, activePermits, queued } = daemon.health().admission;
-      // Only with what nobody else wants, and not while more of what is shown is still coming.
-      const isBusy =
-        queued > 0 || permitsInUse >= activePermits || streams.get(next.uri)?.isRunning() === true;
-      if (ability.kind === 'none' || disposed.signal.aborted || isBusy) {
-        timer.abort();
-        return;
-      }
-      const shape = shapeAt(next);
-      const key = { class: 'background', supersede_key: `ahead ${keyOf(next.uri)}` } as const;
-      const started = startStream(
-        daemon,
-        { ...request(ability, next, shape, 0), ...key },
-        { ...streamOptions(ability, next, shape, cursor), awaited },
-      );
-      stream = started;
-      streams.set(next.uri, started);
-      void started.ended.then((end) => {
-        if (end.kind === 'text') cache.put(next, settle(end, next, shape, ability.model.confidence), true);
-      });
-    };
-    const arm = (): void => {
-      const { signal } = timer;
-      void pause(aheadAfterMs, signal).then(() => {
-        if (!signal.aborted) begin();
-      });
-    };
-    ahead = {
-      place: next,
-      isAlive: () => (stream === undefined ? !timer.signal.aborted : stream.isRunning()),
-      stop: () => {
-        timer.abort();
-        stream?.abort();
-      },
-      changed: (offset, removed, inserted) => {
-        if (stream !== undefined) return;
-        timer.abort();
-        const typed = plainLines(inserted);
-        if (offset !== cursor || removed > 0 || !awaited.startsWith(typed) || awaited === typed) return;
-        cursor += inserted.length;
-        awaited = awaited.slice(typed.length);
-        timer = new AbortController();
-        arm();
-      },
-    };
-    arm();
+    ahead =
+      cache.find(next) === undefined && unwantedAt(next) === undefined
+        ? createAhead(next, text, trigger.offset, pause, (awaited, cursor) =>
+            beginAhead(next, awaited, cursor),
+          )
+        : undefined;
+  }
+
+  /** Only with what nobody else wants, and not while more of what is shown is still coming. */
+  function beginAhead(next: Place, awaited: string, cursor: number): EngineStream | undefined {
+    const { admission } = daemon.health();
+    const isBusy = admission.queued > 0 || admission.permitsInUse >= admission.activePermits;
+    const ability = abilityOf(daemon.health());
+    if (isBusy || ability.kind === 'none' || streams.get(next.uri)?.isRunning() === true) return undefined;
+    const shape = shapeAt(next);
+    const key = { class: 'background', supersede_key: `ahead ${keyOf(next.uri)}` } as const;
+    const stream = startStream(
+      daemon,
+      { ...request(ability, next, shape, 0), ...key },
+      { ...streamOptions(ability, next, shape, cursor), awaited, ahead: true },
+    );
+    streams.set(next.uri, stream);
+    void stream.ended.then((end) => {
+      if (end.kind === 'text') cache.put(next, settle(end, next, shape, ability.model.confidence), true);
+    });
+    return stream;
   }
 
   return {
@@ -399,7 +366,9 @@ export function createCompletionSession(
       for (const one of asks) if (one.uri === uri) one.abort();
       streams.get(uri)?.abort();
       streams.delete(uri);
-      if (ahead?.place.uri === uri) ahead.stop();
+      if (ahead?.place.uri !== uri) return;
+      ahead.stop();
+      ahead = undefined;
     },
     ask: async (trigger, signal) => {
       const since = now();
@@ -486,9 +455,21 @@ function wayTo({ exact, ahead }: Found, place: Place, shown: Place | undefined):
   return shown !== undefined && typedSince(shown, place) !== undefined ? 'shown' : 'cache';
 }
 
-/** A suggestion in the middle of a word would have to guess that its end is wrong. */
-function isInsideWord(place: Place): boolean {
-  return /\w$/.test(lineSoFar(place)) && /^\w/.test(restOfLine(place));
+/**
+ * Why nobody who types wants a suggestion at a place: in the middle of a word it would have to guess that its end is
+ * wrong, and in front of a bracket on a line of its own it would push that behind a statement.
+ */
+function unwantedAt(place: Place): 'inside_word' | 'block_end' | undefined {
+  const [line, rest] = [lineSoFar(place), restOfLine(place)];
+  if (/\w$/.test(line) && /^\w/.test(rest)) return 'inside_word';
+  return line.trim() === '' && /^\s*[)\]}]/.test(rest) ? 'block_end' : undefined;
+}
+
+/** What of the selected entry of the suggestion list is not typed yet, where typing it out is a way to its end. */
+function yetToType({ selected, offset }: Trigger, document: DocumentText | undefined): string {
+  if (selected === undefined || document === undefined) return '';
+  const typed = document.slice(selected.from, offset);
+  return selected.text.startsWith(typed) ? selected.text.slice(typed.length) : '';
 }
 
 function toAnswer(reached: Reached, elapsed: number): Answer {

@@ -50,7 +50,9 @@ beforeAll(async () => {
     env: { HEARTH_CONFIG: config },
     files: {
       'cart.ts': begun,
+      'brackets.ts': begun,
       'along.ts': begun,
+      'ahead.ts': '{\n}\n',
       'parts.ts': begun,
       'cycle.ts': '{\n}\n',
       'widget.ts': begun,
@@ -106,6 +108,34 @@ describe('a suggestion', () => {
     await press('Tab');
     await expect.poll(() => editorText(), patience).toContain('return sum;');
     expect((await editorText()).match(/return sum;/g)).toHaveLength(1);
+  });
+
+  it('fills the brackets that the editor has just closed, of which the second keeps a line of its own', async () => {
+    keepPicture('ghost-brackets-failed');
+    await atEnd('brackets.ts');
+    await type(' {');
+    await shows('return sum;');
+    await press('Tab');
+    await expect.poll(() => editorText(), patience).toMatch(/number \{\s+let sum = 0;[^]*return sum;\n\}/);
+    // In front of that bracket nothing is wanted.
+    await expect.poll(latestReason, patience).toBe('right before a closing bracket');
+    await press('Control+z');
+    await shows('return sum;');
+    expect(await latestReason()).toContain('cache');
+    await press('Enter');
+    await shows('let sum = 0;');
+    await press('Tab');
+    await expect.poll(() => editorText(), patience).toMatch(/number \{\s+let sum = 0;[^]*return sum;\n\}/);
+  });
+
+  it('has what follows it ready by the time that it is taken', async () => {
+    keepPicture('ghost-ahead-failed');
+    await atEnd('ahead.ts');
+    await type('export function cheapest(items: readonly Item[])');
+    await shows(': Item | undefined {');
+    await settledRequests();
+    await press('Tab');
+    await expect.poll(latestReason, patience).toContain('prepared');
   });
 
   it('stays while one types along it, and the engine is asked nothing meanwhile', async () => {

@@ -9,8 +9,9 @@ const closerOf: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}
 const prose = new Set(['markdown', 'plaintext', 'latex', 'restructuredtext', 'git-commit', 'scminput']);
 
 /**
- * Balances brackets: stops before one that closes nothing which is open, and closes what the suggestion has opened
- * where a closing bracket that follows the cursor would be taken for it. Inside a string whose end the editor has
+ * Balances brackets: stops before one that closes nothing which is open. Where a closing bracket that follows the cursor
+ * would be taken for one that the suggestion has opened, it closes that; of several lines it leaves out those from where
+ * it was opened, if others are left. Inside a string whose end the editor has
  * written already, it stops before that end.
  */
 export const brackets: Rule = {
@@ -20,12 +21,13 @@ export const brackets: Rule = {
     const quote = openQuote(lineSoFar(place).slice(-reach));
     if (quote !== undefined && restOfLine(place).startsWith(quote)) return upToQuote(completion, quote);
     const open = openAround(place.before.slice(-reach), place.after.slice(0, reach));
-    const inside: string[] = [];
-    for (const { character, index } of bracketsIn(completion)) {
+    const inside: Bracket[] = [];
+    for (const bracket of bracketsIn(completion)) {
+      const { character, index } = bracket;
       const partner = partners[character];
       if (partner === undefined) {
-        inside.push(character);
-      } else if (inside.at(-1) === partner) {
+        inside.push(bracket);
+      } else if (inside.at(-1)?.character === partner) {
         inside.pop();
       } else if (inside.length === 0 && open.at(-1) === partner) {
         open.pop();
@@ -33,15 +35,14 @@ export const brackets: Rule = {
         return completion.slice(0, index);
       }
     }
-    if (inside.length === 0 || !/^\s*[)\]}]/.test(restOfLine(place)) || completion.includes('\n'))
-      return completion;
-    return (
-      completion +
-      inside
-        .toReversed()
-        .map((opener) => closerOf[opener] ?? '')
-        .join('')
-    );
+    const [outermost] = inside;
+    if (outermost === undefined || !/^\s*[)\]}]/.test(restOfLine(place))) return completion;
+    if (completion.includes('\n')) {
+      const whole = completion.slice(0, Math.max(0, completion.lastIndexOf('\n', outermost.index)));
+      return whole.trim() === '' ? completion : whole;
+    }
+    const closing = inside.toReversed().map(({ character }) => closerOf[character] ?? '');
+    return completion + closing.join('');
   },
 };
 

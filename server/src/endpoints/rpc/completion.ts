@@ -7,16 +7,15 @@ import {
   type CompletionList,
   type InlineCompletionItem,
 } from 'vscode-languageserver';
-import * as z from 'zod';
+import { z } from 'zod';
 import type { EditedText } from './edited-text.js';
 import type { InlineCompletionQuery } from './inline-completion.js';
+import { positionSchema } from './positions.js';
 
 /**
  * Ghost text for editors without `textDocument/inlineCompletion`, such as Helix: the same suggestions as entries of the
  * ordinary completion list. It is offered to a client that declares the one and not the other.
  */
-
-const positionSchema = z.object({ line: z.int().min(0), character: z.int().min(0) });
 
 /** The part of `CompletionParams` that is used. */
 export const completionSchema = z.object({

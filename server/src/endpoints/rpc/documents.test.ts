@@ -45,6 +45,19 @@ describe('the documents of an editor', () => {
     ]);
   });
 
+  it('are told as what a change does in effect', () => {
+    const { told, listener } = listening();
+    const documents = createDocuments(listener);
+    documents.opened(opened('a', 'const exp = 1;'));
+    const change = (range: Range, text: string): void =>
+      documents.changed({ textDocument: { uri: 'a' }, contentChanges: [{ range, text }] });
+    change(at(0, 6, 9), 'export');
+    change(at(0, 6, 12), 'ex');
+    change(at(0, 0, 12), 'const eX = 1');
+    change(at(0, 6, 8), 'eX');
+    expect(told.slice(1)).toEqual(['changed a 9 -0 +ort', 'changed a 8 -4 +', 'changed a 7 -1 +X']);
+  });
+
   it('are taken as they are told where the whole text is sent again', () => {
     const { told, listener } = listening();
     const documents = createDocuments(listener);
@@ -52,7 +65,7 @@ describe('the documents of an editor', () => {
     documents.changed({ textDocument: { uri: 'a' }, contentChanges: [{ text: 'other' }] });
     const text = documents.get('a');
     expect(typeof text === 'object' && text.slice(0, text.length)).toBe('other');
-    expect(told.at(-1)).toBe('changed a 0 -3 +other');
+    expect(told.at(-1)).toBe('changed a 1 -2 +ther');
   });
 
   it('are forgotten, those that were touched longest ago first, where they are too many or too much', () => {

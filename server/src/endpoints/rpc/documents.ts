@@ -1,9 +1,7 @@
-import * as z from 'zod';
+import { z } from 'zod';
 import type { DocumentText } from '../../completion/document-text.js';
 import { createEditedText, type EditedText } from './edited-text.js';
-
-const positionSchema = z.object({ line: z.int().min(0), character: z.int().min(0) });
-const rangeSchema = z.object({ start: positionSchema, end: positionSchema });
+import { rangeSchema } from './positions.js';
 
 /** The part of `DidOpenTextDocumentParams` that is used. */
 export const openedSchema = z.object({
@@ -106,8 +104,9 @@ export function createDocuments(
         const end = range === undefined ? text.length : text.offsetAt(range.end);
         const [from, to] = [Math.min(begin, end), Math.max(begin, end)];
         if (!bound(uri, text.length - (to - from) + change.text.length)) return;
+        const { skip, removed, inserted } = inEffect(text, from, to, change.text);
         text.replace(from, to, change.text);
-        listener.changed(uri, from, to - from, change.text);
+        if (removed > 0 || inserted !== '') listener.changed(uri, from + skip, removed, inserted);
       }
       keep(uri, text, text.length);
     },
@@ -115,5 +114,30 @@ export function createDocuments(
     tooLarge: (uri) => {
       bound(uri, Infinity);
     },
+  };
+}
+
+/** Longest text that is compared with what it takes the place of, in UTF-16 units. */
+const mostCompared = 65_536;
+
+/** What a change does in effect: editors replace a word by itself and some letters, where a person went on typing. */
+function inEffect(
+  text: EditedText,
+  from: number,
+  to: number,
+  inserted: string,
+): { readonly skip: number; readonly removed: number; readonly inserted: string } {
+  if (to === from || to - from > mostCompared) return { skip: 0, removed: to - from, inserted };
+  const old = text.slice(from, to);
+  const shorter = Math.min(old.length, inserted.length);
+  let skip = 0;
+  while (skip < shorter && old[skip] === inserted[skip]) skip += 1;
+  let same = 0;
+  while (same < shorter - skip && old[old.length - 1 - same] === inserted[inserted.length - 1 - same])
+    same += 1;
+  return {
+    skip,
+    removed: old.length - skip - same,
+    inserted: inserted.slice(skip, inserted.length - same),
   };
 }

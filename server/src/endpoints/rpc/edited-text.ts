@@ -1,11 +1,6 @@
 import type { DocumentText } from '../../completion/document-text.js';
 import { ownCopy } from '../../completion/place.js';
-
-/** A place as LSP counts: lines from 0, UTF-16 units from 0 in the line. */
-export interface Position {
-  readonly line: number;
-  readonly character: number;
-}
+import type { Position } from './positions.js';
 
 /** A text that is typed in. Lines end with `\n`, `\r\n` or `\r`. */
 export interface EditedText extends DocumentText {

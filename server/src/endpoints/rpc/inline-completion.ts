@@ -1,11 +1,9 @@
 import type { GhostTextOutcome, GhostTextReason } from '@hearth/protocol';
 import { InlineCompletionItem, InlineCompletionTriggerKind } from 'vscode-languageserver';
-import * as z from 'zod';
+import { z } from 'zod';
 import type { CompletionSession } from '../../completion/session.js';
 import type { Documents } from './documents.js';
-
-const positionSchema = z.object({ line: z.int().min(0), character: z.int().min(0) });
-const rangeSchema = z.object({ start: positionSchema, end: positionSchema });
+import { positionSchema, rangeSchema } from './positions.js';
 
 /** The part of `InlineCompletionParams` (LSP 3.18) that is used. */
 export const inlineCompletionSchema = z.object({

@@ -10,7 +10,8 @@ const tokenLength = 4;
 
 /**
  * The tokens by which a model that knows `document` by heart would continue an input: from where the end of the prompt
- * stands in it, up to where the suffix does, or to the first of the texts that stop. None where it stands nowhere.
+ * stands in it, up to where the suffix does, or to the first of the texts that stop. None where it stands nowhere. Of a
+ * suffix that only closes brackets, the place is where the document closes one that was open before.
  *
  * @param seed where the end of the prompt stands more than once: which of them, the first for 0
  */
@@ -26,9 +27,21 @@ export function continuation(
   if (from === undefined) return [];
   let text = document.slice(from);
   const suffix = input.kind === 'infill' ? input.suffix.slice(0, suffixLength) : '';
-  const ends = [suffix.trim() === '' ? -1 : text.indexOf(suffix), ...stop.map((one) => text.indexOf(one))];
+  const ends = [endAt(text, suffix), ...stop.map((one) => text.indexOf(one))];
   for (const end of ends) if (end !== -1) text = text.slice(0, end);
   return text.match(new RegExp(`[^]{1,${tokenLength}}`, 'gu')) ?? [];
+}
+
+/** Where `suffix` goes on in `text`; -1 where nowhere. */
+function endAt(text: string, suffix: string): number {
+  if (suffix.trim() === '') return -1;
+  if (!/^\s*[)\]}][)\]};,\s]*$/.test(suffix)) return text.indexOf(suffix);
+  let open = 0;
+  for (const { 0: bracket, index } of text.matchAll(/[()[\]{}]/g)) {
+    open += /[([{]/.test(bracket) ? 1 : -1;
+    if (open < 0) return index;
+  }
+  return -1;
 }
 
 function placeOf(document: string, prompt: string, seed: number): number | undefined {

@@ -96,6 +96,11 @@ describe('a mock engine that knows a document by heart', () => {
 
   it('goes as far as the suffix', async () => {
     expect(await said('function add(a, b) {\n', '}\n\nfunction sub')).toBe('  return a + b;\n');
+    // A bracket that an editor closed by itself stands at many places.
+    expect(await said('function add', '}\n')).toBe(
+      '(a, b) {\n  return a + b;\n}\n\nfunction sub(a, b) {\n  return a - b;\n}\n',
+    );
+    expect(await said('function add(a, b) {', '}\n')).toBe('\n  return a + b;\n');
   });
 
   it('has another answer for another seed where less of the prompt stands in more places', async () => {
