@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import { z } from 'zod';
 
 /**
  * The service plane inside the daemon: registry, babysitters and router as parts of it, each where it is named. All are

@@ -1,5 +1,5 @@
 import { clientChannelPattern } from '@hearth/protocol';
-import * as z from 'zod';
+import { z } from 'zod';
 
 /** What outlives the daemon: where it lies, and which channels are kept. */
 

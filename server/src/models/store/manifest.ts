@@ -1,4 +1,4 @@
-import * as z from 'zod';
+import { z } from 'zod';
 import type { GgufFacts } from '../gguf-facts.js';
 import { mostParts } from '../split/split-name.js';
 import { isModelName } from './model-name.js';
