@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { agentTools } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { toolNames } from './agents/tool-names.js';
 
 const sources = fileURLToPath(new URL('.', import.meta.url));

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { partNames, schemaFiles, withGeneratedParts } from '../reference/artifacts.js';
 import { generateRequestSchema } from '../src/request.js';
 import { loadVectors } from './conformance.js';

@@ -1,5 +1,5 @@
 import { format, resolveConfig } from 'prettier';
-import { z } from 'zod';
+import * as z from 'zod';
 import { activityEventSchema, activityRecordSchema } from '../src/activity.js';
 import { authFrameSchema } from '../src/auth.js';
 import { askKinds, asks, channelBodies, channelFrameSchema, channelRequestSchema } from '../src/channels.js';

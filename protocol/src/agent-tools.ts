@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { HearthError } from './errors.js';
 import type { GenerateRequestInput } from './request.js';
 import type { TypedRequestInput } from './typed-requests.js';

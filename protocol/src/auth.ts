@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseLine } from './ndjson.js';
 import type { DecodedLine } from './ndjson.js';
 

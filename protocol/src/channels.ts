@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { activityRecordSchema } from './activity.js';
 import { describeIssues } from './request.js';
 import { engineEventSchema } from './engine-events.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { errorCodes } from './errors.js';
 import { stopReasonSchema } from './frames.js';
 import type { JsonObject } from './json.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { limits } from './limits.js';
 
 /** How the next token is chosen: what a request may say of it, and the form that engines see. */

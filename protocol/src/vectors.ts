@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ResponseFrame } from './frames.js';
 import { isJsonObject } from './json.js';
 import { utf8Bytes } from './text.js';

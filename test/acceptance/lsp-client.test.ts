@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { codeMirror, pipeTransport } from '../support/code-mirror.js';
 import { type HearthProcess, hearthScope } from '../support/daemon.js';
 

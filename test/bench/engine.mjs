@@ -117,7 +117,7 @@ async function measure(file, rounds, tokens, parts) {
         burner?.kill('SIGKILL');
       }
       if (parts.has('processor')) put(await cpuRow(place, daemon.pid ?? 0, tokens));
-      if (parts.has('first')) for (const row of await firstTokenRows(place, raws)) put(row);
+      if (parts.has('first')) for (const row of await firstTokenRows(place, raws, server)) put(row);
       if (parts.has('gap')) put(await gapRow(place));
       if (parts.has('cancel')) for (const row of await cancelRows(place)) put(row);
       if (parts.has('memory')) {
@@ -285,9 +285,31 @@ async function cpuRow(place, pid, tokens) {
   };
 }
 
-/** @param {import('./processes.mjs').Place} place @param {Awaited<ReturnType<typeof startRaw>>[]} raws @returns {Promise<Row[]>} */
-async function firstTokenRows(place, raws) {
+/**
+ * Milliseconds to an answer of one token, without and with what the slot has kept.
+ *
+ * @param {number} port @param {string} prompt @param {boolean} cached
+ */
+async function firstTokenServer(port, prompt, cached) {
+  const since = performance.now();
+  const answer = await fetch(`http://127.0.0.1:${port}/completion`, {
+    method: 'POST',
+    body: JSON.stringify({ prompt, n_predict: 1, temperature: 0, cache_prompt: cached, id_slot: 0 }),
+  });
+  await answer.json();
+  return performance.now() - since;
+}
+
+/**
+ * @param {import('./processes.mjs').Place} place
+ * @param {Awaited<ReturnType<typeof startRaw>>[]} raws
+ * @param {Awaited<ReturnType<typeof startServer>>} server
+ * @returns {Promise<Row[]>}
+ */
+async function firstTokenRows(place, raws, server) {
   const prompt = textOf(3, 1000);
+  const rival = server === undefined ? [] : [await firstTokenServer(server.port, `${prompt} one end`, false)];
+  if (server !== undefined) rival.push(await firstTokenServer(server.port, `${prompt} another`, true));
   const cold = await firstTokenHearth(place, `${prompt} one end`);
   const cached = await firstTokenHearth(place, `${prompt} another`);
   const raw = await Promise.all(raws.slice(-1).map((one) => one.ask({ kind: 'first', prompt })));
@@ -299,10 +321,14 @@ async function firstTokenRows(place, raws) {
   const restored = [];
   for (const other of others) restored.push(await firstTokenHearth(place, `${other}xy`));
   return [
-    { name: 'first token, 1000 tokens, cold', values: { hearth: cold.ms, raw: rawCold }, unit: 'ms' },
+    {
+      name: 'first token, 1000 tokens, cold',
+      values: { hearth: cold.ms, raw: rawCold, 'llama-server': rival[0] },
+      unit: 'ms',
+    },
     {
       name: 'first token, the same begin again',
-      values: { hearth: cached.ms, raw: rawCached },
+      values: { hearth: cached.ms, raw: rawCached, 'llama-server': rival[1] },
       unit: 'ms',
       note: `reused ${cached.cached}; cold to cached ${(cold.ms / cached.ms).toFixed(1)}, raw ${(rawCold / rawCached).toFixed(1)}`,
     },

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Collected, collectPackages, collectPython } from './collect.js';
 import { type Document, languages, preference } from './document.js';
 import { deduplicate } from './duplicates.js';

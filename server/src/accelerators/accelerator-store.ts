@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
 import { HearthError } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { fetchedKinds, type FetchedKind } from './kinds.js';
 import { engineVersion, folderOf } from './packages.js';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { acceleratorKinds } from '../accelerators/kinds.js';
 import { engineFailureKinds } from '../engine/engine.js';
 import { keyValueTypes } from '../models/memory/key-value-type.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Who is told of engine events beside the channels. All of it is off unless asked for. */
 

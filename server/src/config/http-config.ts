@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** The gateway: HTTP for clients that speak the APIs of OpenAI, Anthropic, Ollama or llama.cpp. Off unless asked for. */
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Bounds on connections and on what one of them may hold (rows 155 to 159). Each has a default, and zero is refused:

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * A backend that is an OpenAI-compatible service elsewhere (row 79). The key is named by the variable that holds it,

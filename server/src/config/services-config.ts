@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * The service plane inside the daemon: registry, babysitters and router as parts of it, each where it is named. All are

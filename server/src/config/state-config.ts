@@ -1,5 +1,5 @@
 import { clientChannelPattern } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What outlives the daemon: where it lies, and which channels are kept. */
 

@@ -114,8 +114,10 @@ function checkLockFile(path: string, found: fs.Stats): void {
 
 function take(tryLock: TryLock, descriptor: number, path: string, shared: boolean): boolean {
   try {
-    return tryLock(descriptor, lockOffset, 1, { shared });
+    tryLock(descriptor, lockOffset, 1, !shared);
+    return true;
   } catch (error) {
+    if (errorCode(error) === 'EAGAIN') return false;
     throw new StartupError(
       'lock_unavailable',
       `The kernel gives no lock on ${path} (${errorCode(error) ?? 'unknown error'}). Some network file systems ` +
@@ -165,22 +167,23 @@ function unsafe(path: string, what: string): StartupError {
   return new StartupError('lock_unsafe', `The lock file ${path} ${what}`);
 }
 
-type TryLock = (
-  descriptor: number,
-  offset: number,
-  length: number,
-  options: { readonly shared: boolean },
-) => boolean;
+/** Locks so many bytes from `offset` on, or throws `EAGAIN` where somebody else has locked them. */
+type TryLock = (descriptor: number, offset: number, length: number, exclusive: boolean) => void;
 
-/** Loaded when needed, so that a platform without the library gets a message and not a stack. */
+/**
+ * Loaded when needed, so that a platform without the library gets a message and not a stack. Its binary is named
+ * here: the package itself takes some 20 ms of processor time to find it, which each of twenty windows would take.
+ */
 function loadTryLock(): TryLock {
+  const platform = `${process.platform}-${process.arch}`;
   let loaded: unknown;
   try {
-    loaded = createRequire(import.meta.url)('fs-native-extensions');
+    const load = createRequire(import.meta.url);
+    loaded = load(`fs-native-extensions/prebuilds/${platform}/fs-native-extensions.node`);
   } catch (error) {
     throw new StartupError(
       'lock_unavailable',
-      `Hearth has no kernel lock for ${process.platform}-${process.arch}: fs-native-extensions cannot be loaded. ` +
+      `Hearth has no kernel lock for ${platform}: fs-native-extensions cannot be loaded. ` +
         'Install again with npm, on a platform that the README names.',
       { cause: error },
     );

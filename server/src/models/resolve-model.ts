@@ -1,7 +1,7 @@
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
 import { HearthError } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { findUpwards } from './find-upwards.js';
 import { ModelFileError } from './model-file-error.js';
 import type { ModelSource } from './model-source.js';

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * What a service says of itself, and the record that the registry keeps of it. Shapes and names are those of

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseJson } from '../config/config-file.js';
 import { StartupError } from '../lock/startup-error.js';
 import type { ListedService } from '../registry/registry-client.js';

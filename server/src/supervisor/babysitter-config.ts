@@ -1,5 +1,5 @@
 import { parse, TomlError } from 'smol-toml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartupError } from '../lock/startup-error.js';
 import { serviceNameSchema } from '../registry/service-record.js';
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { hostNames } from '../http/guard.js';
 import { HttpError } from '../http/http-error.js';
 import { parseJsonBody, readBody } from '../http/read-body.js';

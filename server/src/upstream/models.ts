@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { askSmall, jsonOf } from './read-answer.js';
 import type { Upstream } from './upstream.js';
 import { UpstreamError } from './upstream-error.js';

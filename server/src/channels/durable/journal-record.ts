@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Lines of a journal: eight hexadecimal digits of the CRC-32 of what follows, a space, one JSON object, a line feed. A

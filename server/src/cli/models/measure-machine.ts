@@ -2,7 +2,7 @@ import { promises as fs } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { generateRequestSchema, HearthError, resolveGeneration } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LlamaEngine } from '../../engine/llama/llama-engine.js';
 import type { ModelStore } from '../../models/store/model-store.js';
 import { writeSyntheticModel } from '../../models/synthetic/synthetic-model.js';

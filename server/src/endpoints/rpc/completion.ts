@@ -7,7 +7,7 @@ import {
   type CompletionList,
   type InlineCompletionItem,
 } from 'vscode-languageserver';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { EditedText } from './edited-text.js';
 import type { InlineCompletionQuery } from './inline-completion.js';
 import { positionSchema } from './positions.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DocumentText } from '../../completion/document-text.js';
 import { createEditedText, type EditedText } from './edited-text.js';
 import { rangeSchema } from './positions.js';

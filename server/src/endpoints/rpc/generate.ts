@@ -4,7 +4,7 @@ import {
   HearthError,
   type GenerateRequest,
 } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { MessageConnection } from 'vscode-jsonrpc';
 import type { DaemonApi, GenerationEvent } from '../../daemon-api.js';
 

@@ -1,6 +1,6 @@
 import type { GhostTextOutcome, GhostTextReason } from '@hearth/protocol';
 import { InlineCompletionItem, InlineCompletionTriggerKind } from 'vscode-languageserver';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CompletionSession } from '../../completion/session.js';
 import type { Documents } from './documents.js';
 import { positionSchema, rangeSchema } from './positions.js';

@@ -7,7 +7,7 @@ import {
   SwitchModelRequest,
 } from '@hearth/protocol';
 import type { MessageConnection, RequestType, RequestType0 } from 'vscode-jsonrpc/node';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DaemonApi, ModelsApi } from '../../daemon-api.js';
 import { check } from './answer.js';
 

@@ -37,7 +37,7 @@ import {
   type RequestType0,
   type ResponseMessage,
 } from 'vscode-languageserver';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createCompletionSession } from '../../completion/session.js';
 import type { DaemonApi } from '../../daemon-api.js';
 import { check, createWork, refusal } from './answer.js';

@@ -9,7 +9,7 @@ import {
   type SubscribeRequest,
 } from '@hearth/protocol';
 import type { MessageConnection } from 'vscode-jsonrpc';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DaemonApi } from '../../daemon-api.js';
 import { throttle } from '../../channels/throttle.js';
 

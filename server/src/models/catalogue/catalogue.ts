@@ -1,6 +1,6 @@
 import { promises as fs } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { findUpwards } from '../find-upwards.js';
 import { isModelName } from '../store/model-name.js';
 

@@ -1,7 +1,7 @@
 import { promises as fs } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseSplitName } from '../split/split-name.js';
 
 /** Model files that other programs have fetched. Their files are used where they are, and never written to. */

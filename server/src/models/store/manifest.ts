@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GgufFacts } from '../gguf-facts.js';
 import { mostParts } from '../split/split-name.js';
 import { isModelName } from './model-name.js';

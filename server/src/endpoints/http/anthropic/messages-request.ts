@@ -1,5 +1,5 @@
 import { type GenerateRequest, limits } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { unsupported } from '../api-error.js';
 import { Attachments, type ContentBlock } from '../attachments.js';
 import { type Turn, turn } from '../blocks.js';

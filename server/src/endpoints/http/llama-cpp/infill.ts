@@ -1,5 +1,5 @@
 import { type GenerateRequest, limits } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { toApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { type Done, runGeneration } from '../generations.js';

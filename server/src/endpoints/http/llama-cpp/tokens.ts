@@ -1,5 +1,5 @@
 import { limits } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { modelName, readFields } from '../read-fields.js';
 import { detokenize, rerank, tokenize } from '../typed.js';

@@ -1,5 +1,5 @@
 import { type GenerateRequest, limits, type ToolCall } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Attachments, type ContentBlock } from '../attachments.js';
 import { type Turn, turn } from '../blocks.js';
 import { type Exchange, readJson } from '../exchange.js';

@@ -1,5 +1,5 @@
 import { limits } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { type ListedModel, listModels } from '../models.js';
 import { readFields } from '../read-fields.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { unsupported } from '../api-error.js';
 import type { ServedModel } from '../models.js';
 

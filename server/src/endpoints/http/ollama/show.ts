@@ -1,5 +1,5 @@
 import type { ModelEntry } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';
 import { findModel, type ListedModel } from '../models.js';

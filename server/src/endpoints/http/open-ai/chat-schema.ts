@@ -1,5 +1,5 @@
 import { limits } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * The fields of OpenAI's APIs that mean something here. Source: OpenAI's API reference of 2026, and what llama.cpp's

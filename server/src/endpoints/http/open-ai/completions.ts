@@ -1,5 +1,5 @@
 import type { GenerateRequest } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { answerId } from '../answer-id.js';
 import { invalidRequest, toApiError } from '../api-error.js';
 import { answerJson, type Exchange, readJson } from '../exchange.js';

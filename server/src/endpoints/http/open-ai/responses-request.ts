@@ -1,5 +1,5 @@
 import { type GenerateRequest, limits } from '@hearth/protocol';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Attachments, type ContentBlock } from '../attachments.js';
 import { mergeTurns, type Turn } from '../blocks.js';
 import { modelName, toGenerateRequest } from '../read-fields.js';

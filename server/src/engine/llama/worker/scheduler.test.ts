@@ -18,7 +18,7 @@ type Work = string;
 
 class FakeDriver implements Driver {
   readonly info: LoadedInfo = { contextSize: 1024, infill: false, threads: 1, driver: 'addon' };
-  readonly abilities = {
+  abilities = {
     mostThreads: 1,
     stepTokens: 64,
     promptTokens: 64,
@@ -130,8 +130,13 @@ class FakeSequence implements Sequence {
     return this.truncate(0);
   }
 
-  copyFrom(): boolean {
-    return false;
+  /** How often something was copied here; only where the driver says that it copies. */
+  copies = 0;
+
+  copyFrom(other: Sequence, length: number): boolean {
+    this.copies += 1;
+    this.#held = other.tokens().slice(0, length);
+    return true;
   }
 
   save(): undefined {
@@ -327,6 +332,19 @@ test('given two long prompts, then they take turns, and share a step only where 
       .map((work) => work[8])
       .slice(0, 4),
   ).toEqual(['0', '1', '0', '1']);
+});
+
+test('given three prompts that begin alike, then one reads the begin, and each other one takes all of it over at once', async () => {
+  const run = start(3);
+  run.driver.abilities = { ...run.driver.abilities, copies: true };
+  const begin = 'x'.repeat(500);
+  for (const [index, end] of ['a', 'b', 'c'].entries()) run.submit(index, `${begin}${end.repeat(40)}`);
+  await run.settled(0, 1, 2);
+  const read = run.driver.batches.flat().filter((work) => work.startsWith('prefill'));
+  const tokens = read.reduce((sum, work) => sum + Number(work.split(':')[1]), 0);
+  // The begin once, with what the step that ends it reads beyond, and three ends.
+  expect(tokens).toBeLessThan(500 + 3 * 40 + 10);
+  expect(run.driver.sequences.map(({ copies }) => copies).toSorted()).toEqual([0, 1, 1]);
 });
 
 test('row 68, engine side: given an abort in prefill, then the micro-batch in progress is the last', async () => {

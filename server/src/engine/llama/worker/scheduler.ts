@@ -4,27 +4,28 @@ import type {
   PreparedRequest,
   SampledToken,
   Sampler,
-  Sequence,
   StepItem,
   StepOutcome,
   TokenChance,
 } from './driver.js';
+import { resultOf } from './job.js';
+import type { Job, RunningJob } from './job.js';
+import { joinPieces } from './join-pieces.js';
 import type { GenerationResult, Piece, PromptProgress, RequestFailure, StepGrammars } from './messages.js';
-import { commonPrefix } from './kv/common-prefix.js';
 import { PrefixCache } from './kv/prefix-cache.js';
-import type { Scope, States } from './kv/states.js';
+import type { States } from './kv/states.js';
 import { MachineRoom } from './machine-room.js';
 import { PrefillPace } from './prefill-pace.js';
 import { AnswerReader } from './prompting/answer/answer-reader.js';
-import type { Redirect } from './prompting/answer/answer-reader.js';
 import { callIds } from './prompting/answer/call-id.js';
 import { DraftPolicy } from './prompt-lookup.js';
 import { RequestError, toRequestFailure } from './request-error.js';
 import { Speculation } from './speculation.js';
 import type { Guesses, GuessSource } from './speculation.js';
 import { ThreadGovernor } from './thread-governor.js';
+import { StepPlanner } from './step-planner.js';
+import type { Planned } from './step-planner.js';
 import { inTurn, noteTurns } from './turns.js';
-import type { Turned } from './turns.js';
 
 /**
  * Runs all generations of one model. One loop owns all state: each round takes in new requests, ends aborted ones,
@@ -59,68 +60,11 @@ export interface SchedulerOptions {
   readonly keepsStates?: boolean;
 }
 
-interface Job extends Turned {
-  readonly id: number;
-  readonly request: PreparedRequest;
-  /** Whose states it may use. */
-  readonly scope: Scope;
-  readonly answer: AnswerReader;
-  credit: number;
-  aborted: boolean;
-  generated: number;
-  prefillMs: number;
-  /** What {@link prefillMs} was when its consumer was last told how far the prompt is. */
-  toldMs: number;
-  decodeMs: number;
-  /** Tokens of the prompt that were there already. */
-  cached: number;
-  /** Of the tokens that no piece has been made of yet. */
-  logprobs: TokenLogprob[];
-  readonly drafts: DraftPolicy;
-  stopDetail: GenerationResult['stopDetail'];
-}
-
-interface RunningJob extends Job {
-  readonly sequence: Sequence;
-  /** Tokens that have been evaluated, of the prompt and then of the answer. */
-  position: number;
-  /** Tokens of the answer, those that were put into it included. */
-  made: number[];
-  /** Whether the request's grammar holds, if it has one. */
-  isConstrained: boolean;
-  /** How the answer is to go on before the next step. */
-  redirect: Redirect | undefined;
-  /** What is to be evaluated next: the rest of the prompt, then the last token of the answer. */
-  rest: readonly number[];
-  /** Present once the end of the prompt is being, or has been, evaluated. */
-  sampler: Sampler | undefined;
-  /** A token is still being chosen; it takes part in no step until then. */
-  isPending: boolean;
-  /** Set once the generation has ended, until it is taken out of the round. */
-  outcome: Outcome | undefined;
-}
-
-/** A job's part in a step. */
-interface Planned {
-  readonly job: RunningJob;
-  readonly tokens: readonly number[];
-  /** Whether the tokens are of the prompt. */
-  readonly isPrompt: boolean;
-  /** Most tokens that may be guessed behind them. */
-  readonly room: number;
-}
-
-/** The same with what may follow. */
+/** A job's part in a step with what may follow. */
 interface Guessed extends Planned {
   readonly draft: readonly number[];
 }
 
-type Outcome =
-  | { readonly kind: 'done'; readonly stopReason: StopReason }
-  | { readonly kind: 'failed'; readonly error: unknown };
-
-/** Fewer tokens in common are not worth waiting for. */
-const leastShared = 32;
 /** Milliseconds of reading a prompt between two words of how far it is. */
 const progressMs = 500;
 /** In place of minus infinity, which JSON does not have. */
@@ -139,6 +83,7 @@ export class Scheduler {
   #waiting: Job[] = [];
   #running: RunningJob[] = [];
   readonly #cache: PrefixCache;
+  readonly #planner: StepPlanner;
   readonly #keepsStates: boolean;
   readonly #onIdle: () => void;
   /** Most tokens of a guess; 0: nothing is guessed. */
@@ -165,6 +110,13 @@ export class Scheduler {
     this.#adaptsDrafts = source.kind === 'draft';
     this.#cache = new PrefixCache({ sequences: driver.sequences, states: options.states ?? [] });
     this.#keepsStates = options.keepsStates ?? false;
+    this.#planner = new StepPlanner({
+      driver,
+      cache: this.#cache,
+      pace: this.#pace,
+      speculation: this.#speculation,
+      drafts: this.#drafts,
+    });
   }
 
   /** How long the native call in progress has taken, in milliseconds; 0 where none is. */
@@ -280,7 +232,7 @@ export class Scheduler {
       await this.#endAborted();
       await this.#admit();
       await this.#redirect();
-      const step = this.#plan();
+      const step = this.#planner.plan(this.#running);
       if (step.length === 0) {
         if (this.#keepsStates) this.#cache.saveAll();
         if (this.#running.length === 0) this.#onIdle();
@@ -326,86 +278,6 @@ export class Scheduler {
         }),
       );
     }
-  }
-
-  /**
-   * Who has tokens of its prompt to evaluate in this step, in the order of their turns. Where two prompts begin alike, one evaluates the begin and
-   * the other takes it over, at once where all of it is there: each copy has its price.
-   */
-  #promptsOf(able: readonly RunningJob[]): readonly RunningJob[] {
-    const prompts: RunningJob[] = [];
-    const candidates = inTurn(able.filter(isInPrompt));
-    for (const job of candidates) {
-      const isFirst = job.generated === 0;
-      if (isFirst && candidates.some((other) => this.#waitsFor(job, other, prompts.includes(other))))
-        continue;
-      if (isFirst && job.sampler === undefined) this.#takeOver(job);
-      prompts.push(job);
-    }
-    return prompts;
-  }
-
-  /** Whether `other` is about to evaluate what `job` begins with too. Of two of one class, the one that is ahead does. */
-  #waitsFor(job: RunningJob, other: RunningJob, isServed: boolean): boolean {
-    if (other === job || other.generated > 0 || other.scope !== job.scope) return false;
-    if (!this.#driver.abilities.copies) return false;
-    const isAhead = other.class === job.class && other.position > job.position;
-    if (!isServed && !isAhead) return false;
-    const common = commonPrefix(other.request.tokens, job.request.tokens);
-    return common >= job.position + leastShared && other.position < common;
-  }
-
-  #takeOver(job: RunningJob): void {
-    const { tokens } = job.request;
-    const held = this.#cache.extend(job.sequence, tokens, job.position);
-    if (held === job.position) return;
-    job.cached += Math.max(0, held - job.position);
-    job.position = held;
-    job.rest = tokens.slice(held);
-  }
-
-  /**
-   * What the next step does: all that decode, and pieces of prompts; those of interactive requests first, and among
-   * equals the one that has waited longest.
-   */
-  #plan(): readonly Planned[] {
-    const able = this.#running.filter(
-      ({ outcome, credit, isPending }) => outcome === undefined && credit > 0 && !isPending,
-    );
-    const decoding = able.filter((job) => !isInPrompt(job));
-    const prompts = this.#promptsOf(able);
-    let left = Math.max(0, this.#driver.abilities.stepTokens - decoding.length);
-    // Beside prompts a step is long enough.
-    const guesses = prompts.length === 0 && this.#drafts > 0 && this.#speculation.allows(decoding.length);
-    const plan = decoding.map((job): Planned => {
-      const room = guesses ? Math.min(this.#roomToGuess(job), left) : 0;
-      left -= room;
-      return { job, tokens: job.rest, isPrompt: false, room };
-    });
-    let budget = Math.min(this.#pace.budget(plan.length), left);
-    const served = new Set<RunningJob>();
-    for (const job of prompts) {
-      if (budget === 0) break;
-      const tokens = job.rest.slice(0, budget);
-      budget -= tokens.length;
-      plan.push({ job, tokens, isPrompt: true, room: 0 });
-      served.add(job);
-    }
-    noteTurns(prompts, served);
-    return plan;
-  }
-
-  /** Most tokens that may be guessed for a job. None where what it makes may be taken back. */
-  #roomToGuess(job: RunningJob): number {
-    const { answer, tokens, sampling } = job.request;
-    const isPlain =
-      answer.constrained === undefined && answer.thinking === undefined && answer.tools === undefined;
-    if (!isPlain) return 0;
-    const left = Math.min(
-      sampling.maxTokens - job.generated,
-      this.#driver.info.contextSize - tokens.length - job.generated,
-    );
-    return Math.max(0, Math.min(this.#drafts, left - 1));
   }
 
   /** Guesses what may follow in a step. */
@@ -620,7 +492,7 @@ export class Scheduler {
   }
 
   #emit(job: RunningJob, parts: readonly Piece[]): void {
-    for (const piece of joined(parts)) {
+    for (const piece of joinPieces(parts)) {
       job.credit -= 1;
       // Only text has them.
       const logprobs = job.logprobs.splice(0);
@@ -682,40 +554,4 @@ export class Scheduler {
 function guessSourceOf(drafts: NonNullable<SchedulerOptions['drafts']>, { drafter }: Driver): GuessSource {
   if (drafts !== 'draft') return { kind: drafts };
   return drafter === undefined ? { kind: 'off' } : { kind: 'draft', drafter };
-}
-
-function resultOf(job: Job, stopReason: StopReason): GenerationResult {
-  return {
-    stopReason,
-    usage: {
-      prompt_tokens: job.request.tokens.length,
-      completion_tokens: job.generated,
-      cached_tokens: job.cached,
-    },
-    ...(job.stopDetail === undefined || stopReason !== 'end' ? {} : { stopDetail: job.stopDetail }),
-    prefillMs: job.prefillMs,
-    ...(job.drafts.totals.tokens === 0 ? {} : { draft: { ...job.drafts.totals } }),
-    decode: { tokens: Math.max(0, job.generated - 1), milliseconds: job.decodeMs },
-  };
-}
-
-/** Whether a job has more to evaluate than its last token. */
-function isInPrompt({ generated, rest }: RunningJob): boolean {
-  return generated === 0 || rest.length > 1;
-}
-
-/** Parts of one kind that follow each other as one. */
-function joined(parts: readonly Piece[]): readonly Piece[] {
-  return parts.reduce<readonly Piece[]>((all, part) => {
-    const last = all.at(-1);
-    if (
-      last === undefined ||
-      last.kind !== part.kind ||
-      last.kind === 'tool_call' ||
-      part.kind === 'tool_call'
-    ) {
-      return [...all, part];
-    }
-    return [...all.slice(0, -1), { kind: last.kind, text: last.text + part.text }];
-  }, []);
 }
