@@ -68,6 +68,45 @@ export function restoreRow(file) {
   });
 }
 
+/**
+ * One stream where four other sequences keep 1500 tokens each of earlier requests, beside one where they are empty.
+ *
+ * @param {string} file @param {number} rounds @returns {Promise<Row>}
+ */
+export function idleRow(file, rounds) {
+  return inPlace(async (full) => {
+    await full.serveModel(file, flagsFor(5));
+    for (let index = 0; index < 4; index += 1) await firstTokenHearth(full, textOf(40 + index, 1500));
+    return inPlace(async (empty) => {
+      await empty.serveModel(file, flagsFor(5));
+      /** @type {[number, number][]} */
+      const rates = [];
+      for (let round = 0; round < rounds; round += 1) rates.push([await rateOf(full), await rateOf(empty)]);
+      const [kept, fresh] = [median(rates.map(([one]) => one)), median(rates.map(([, one]) => one))];
+      return {
+        name: 'decode, 1 client, four other sequences keep 1500 tokens',
+        values: { hearth: kept, 'with none kept': fresh },
+        unit: 'tok/s',
+        note: `${(kept / fresh).toFixed(2)} of it`,
+      };
+    });
+  });
+}
+
+/** Tokens a second of one stream, from the first on. @param {import('./processes.mjs').Place} place */
+async function rateOf(place) {
+  const tokens = 64;
+  let since = 0;
+  const client = await Client.open(place.inference, ({ type }) => {
+    if (type === 'token' && since === 0) since = performance.now();
+  });
+  const over = client.next(isEnd);
+  client.send(greedy('rate', 'a prompt of a few words', tokens));
+  await over;
+  client.close();
+  return ((tokens - 1) * 1000) / (performance.now() - since);
+}
+
 /** @param {string} file @returns {Promise<Row>} */
 export async function perSequenceRow(file) {
   const used = async (/** @type {number} */ permits) =>

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { shapes, writeBenchModel } from './bench-gguf.mjs';
 import { draftRows } from './engine-drafts.mjs';
 import { firstTokenHearth, greedy, median, textOf } from './engine-asks.mjs';
-import { perSequenceRow, restoreRow, turnsRow, waitingRows } from './engine-places.mjs';
+import { idleRow, perSequenceRow, restoreRow, turnsRow, waitingRows } from './engine-places.mjs';
 import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, within } from './processes.mjs';
 
 /**
@@ -19,7 +19,7 @@ import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, with
  *   npm run bench -- engine [--full] [--json FILE] [--rounds N] [--model 135m|0.5b] [--parts NAME,NAME]
  *
  * Parts: decode, busy, processor, first, gap, cancel, memory, crash; and, each with daemons of its own, turns, restore,
- * sequences, waiting, drafts. Without the flag: all of them.
+ * sequences, waiting, drafts, idle. Without the flag: all of them.
  *
  * Models with random weights are written for it and deleted afterwards. The arms take turns within each round, so that
  * what else the machine does weighs on all of them; compare the ratios and not the figures.
@@ -29,7 +29,7 @@ import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, with
 
 const contextSize = 2048;
 const sequences = 8;
-const placeParts = ['turns', 'restore', 'sequences', 'waiting', 'drafts'];
+const placeParts = ['turns', 'restore', 'sequences', 'waiting', 'drafts', 'idle'];
 const sharedParts = ['decode', 'busy', 'processor', 'first', 'gap', 'cancel', 'memory', 'crash'];
 const partNames = [...sharedParts, ...placeParts];
 const rawArm = fileURLToPath(new URL('./raw-arm.mjs', import.meta.url));
@@ -79,6 +79,7 @@ async function measure(file, rounds, tokens, parts) {
   if (parts.has('restore')) put(await restoreRow(file));
   if (parts.has('sequences')) put(await perSequenceRow(file));
   if (parts.has('waiting')) for (const row of await waitingRows(file)) put(row);
+  if (parts.has('idle')) put(await idleRow(file, Math.max(3, rounds)));
   if (parts.has('drafts')) for (const row of await draftRows(rounds)) put(row);
   if (!sharedParts.some((part) => parts.has(part))) return rows;
   await inPlace(async (place) => {
