@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { rawRequest } from '../testing.js';
 import type { Driver, PreparedRequest, Sampler, Sequence, StepItem, StepOutcome } from './driver.js';
-import type { GenerationResult, Piece, RequestFailure } from './messages.js';
+import type { GenerationResult, RequestFailure } from './messages.js';
 import { plainAnswer } from './prompting/answer/answer-plan.js';
 import type { AnswerPlan } from './prompting/answer/answer-plan.js';
 import { hermes } from './prompting/answer/dialect.js';
@@ -162,7 +162,9 @@ async function run(plan: AnswerPlan, script: Script, maxTokens = 500): Promise<R
   const pieces: string[] = [];
   const result = await new Promise<GenerationResult | RequestFailure>((resolve) => {
     const scheduler = new Scheduler(driver, {
-      chunk: (_, piece: Piece) => {
+      chunk: (_, piece) => {
+        // How far the prompt is, which is no part of the answer.
+        if (piece.kind === 'prefill') return;
         const text = piece.kind === 'tool_call' ? `${piece.call.name}(${piece.call.arguments})` : piece.text;
         const last = pieces.at(-1) ?? '';
         if (last.startsWith(`${piece.kind}: `)) pieces[pieces.length - 1] = last + text;
