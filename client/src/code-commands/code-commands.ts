@@ -1,7 +1,8 @@
 import { commands, Diagnostic, languages, Range, window, type TextDocument, type TextEditor } from 'vscode';
 import type { ModelInfo } from '@hearth/protocol';
-import { answerInDocument, readyModel } from '../commands/answer-document.js';
+import { answerInDocument } from '../commands/answer-document.js';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
+import { readyModel } from '../sidecar/ready-model.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { around, codeTarget, symbolAt, wholeLines, type CodeTarget } from './code-target.js';
 import {

@@ -1,5 +1,5 @@
 import type { ModelInfo } from '@hearth/protocol';
-import { fenced } from '../inline-edit/edit-prompt.js';
+import { fenced } from '../fenced.js';
 
 /** A question about a piece of text, with what is known of where it comes from. */
 export interface TextQuestion {

@@ -9,8 +9,8 @@ import {
   type TextEditor,
   type WorkspaceEdit,
 } from 'vscode';
-import { readyModel } from '../commands/answer-document.js';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
+import { readyModel } from '../sidecar/ready-model.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { signalOf } from '../vscode-signal.js';
 import { namesIn, namesSchema, namesSystem } from './name-suggestions.js';

@@ -1,6 +1,6 @@
 import { commands, ProgressLocation, Uri, ViewColumn, window, workspace, type TextDocument } from 'vscode';
-import { readyModel } from '../commands/answer-document.js';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
+import { readyModel } from '../sidecar/ready-model.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { fencedCode } from '../streaming/fenced-code.js';
 import { streamIntoEditor } from '../streaming/stream-into-editor.js';

@@ -1,6 +1,5 @@
-import type { ModelInfo } from '@hearth/protocol';
 import { Disposable, ProgressLocation, ViewColumn, window, workspace, type TextDocument } from 'vscode';
-import { HearthFailure } from '../sidecar/hearth-connection.js';
+import { readyModel } from '../sidecar/ready-model.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { textPump } from '../streaming/text-pump.js';
 import { waitNews } from '../streaming/wait-news.js';
@@ -66,14 +65,6 @@ export async function answerInDocument(sidecar: Sidecar, question: Question): Pr
     }
   });
   if (await pump.finished()) await append(document, foot(outcome.kind, pieces));
-}
-
-/** The model that answers now. @throws HearthFailure where none is ready, with what to do about it */
-export function readyModel(sidecar: Sidecar): ModelInfo {
-  sidecar.connection();
-  const state = sidecar.state();
-  if (state.kind !== 'ready') throw new HearthFailure('Hearth is not ready.');
-  return state.model;
 }
 
 function foot(outcome: 'done' | 'cancelled', pieces: number): string {

@@ -1,6 +1,7 @@
 import { window } from 'vscode';
+import { readyModel } from '../sidecar/ready-model.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
-import { answerInDocument, readyModel } from './answer-document.js';
+import { answerInDocument } from './answer-document.js';
 
 /** Most tokens of one answer; never more than half of the model's context. */
 const longestAnswer = 1024;

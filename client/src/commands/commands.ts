@@ -57,7 +57,6 @@ function guarded(
       return await run(...args);
     } catch (error) {
       if (!(error instanceof HearthFailure)) throw error;
-      log.warn(error.code === undefined ? error.message : `${error.code}: ${error.message}`);
       // Whoever called waits for the outcome, and not for somebody to read a message.
       void tellFailure(error, log);
       return undefined;

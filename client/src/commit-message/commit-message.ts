@@ -1,8 +1,8 @@
 import { commands, ProgressLocation, Uri, window, workspace } from 'vscode';
 import type { ModelInfo } from '@hearth/protocol';
 import { tooLong } from '../code-commands/question-prompt.js';
-import { readyModel } from '../commands/answer-document.js';
 import { HearthFailure, type HearthConnection } from '../sidecar/hearth-connection.js';
+import { readyModel } from '../sidecar/ready-model.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { throttled } from '../throttled.js';
 import {

@@ -1,5 +1,5 @@
 import type { ModelInfo } from '@hearth/protocol';
-import { fenced } from '../inline-edit/edit-prompt.js';
+import { fenced } from '../fenced.js';
 import { boundedDiff } from './commit-diff.js';
 
 /** How a message is to look: as the model writes it, or as https://www.conventionalcommits.org/en/v1.0.0/ has it. */

@@ -1,4 +1,5 @@
 import type { ModelInfo } from '@hearth/protocol';
+import { fenced } from '../fenced.js';
 
 /** What an inline edit asks of the model. */
 export interface EditOrder {
@@ -51,11 +52,4 @@ export function editRequest(order: EditOrder, { contextSize }: ModelInfo): EditR
     ],
     max_tokens: answer,
   };
-}
-
-/** `text` in a fence that is longer than any in it. */
-export function fenced(text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
-  const mark = '`'.repeat(longest + 1);
-  return `${mark}\n${text}\n${mark}`;
 }

@@ -44,7 +44,7 @@ export interface EditSurroundings {
 
 const interferedText = 'Stopped: the code changed while it was being rewritten. That change is kept.';
 
-const talkText = 'The model answered without a block of code: see whether this is code at all.';
+const talkText = 'The model wrote no block of code: see whether this is code.';
 
 const writing: EditState = { kind: 'writing', text: 'writing… Escape stops it' };
 
@@ -54,7 +54,8 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
   const changed = new EventEmitter<void>();
   let state: EditState = { kind: 'asking', text: '' };
   let running: AbortController | undefined;
-  let written = 0;
+  /** Undefined before anything has come. */
+  let written: number | undefined;
   let earlier: readonly string[] = [];
   let last: string | undefined;
   let stopReason: string | undefined;
@@ -112,7 +113,7 @@ export function startEditSession(region: RegionInDocument, around: EditSurroundi
     const stop = new AbortController();
     running = stop;
     stopReason = undefined;
-    written = 0;
+    written = undefined;
     last = instruction;
     let answer = '';
     const drawing = follow(base, () => answer, stop);

@@ -16,6 +16,7 @@ import {
 } from 'vscode';
 import { lockedFailure } from '../locked-document.js';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
+import { readyModel } from '../sidecar/ready-model.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { editDecorations, type EditDecorations } from './decorations.js';
 import { startEditSession, type EditSession } from './edit-session.js';
@@ -198,12 +199,4 @@ function argumentsOf(given: unknown): EditInlineArguments {
     ...(typeof instruction === 'string' ? { instruction } : {}),
     ...(range instanceof Range ? { range } : {}),
   };
-}
-
-/** @throws HearthFailure where none is ready */
-function readyModel(sidecar: Sidecar) {
-  sidecar.connection();
-  const state = sidecar.state();
-  if (state.kind !== 'ready') throw new HearthFailure('Hearth is not ready.');
-  return state.model;
 }

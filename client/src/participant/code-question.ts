@@ -1,4 +1,5 @@
 import { limits } from '@hearth/protocol';
+import { fenced } from '../fenced.js';
 
 /** What `@hearth` is asked to do with code, by its command; `ask` is a question of one's own. */
 export type CodeTask = 'ask' | 'explain' | 'fix' | 'tests' | 'doc';
@@ -116,11 +117,4 @@ const tokensAround = 12;
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
-}
-
-/** In a fence that is longer than any in the text. */
-function fenced(text: string, language: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
-  const mark = '`'.repeat(longest + 1);
-  return `${mark}${language}\n${text}\n${mark}`;
 }

@@ -1,8 +1,9 @@
 import { commands, env } from 'vscode';
 import { shortened, terminalSystem } from '../code-commands/code-wishes.js';
 import { questionRequest, tooLong } from '../code-commands/question-prompt.js';
-import { answerInDocument, readyModel } from '../commands/answer-document.js';
+import { answerInDocument } from '../commands/answer-document.js';
 import { HearthFailure } from '../sidecar/hearth-connection.js';
+import { readyModel } from '../sidecar/ready-model.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { endOfOutput } from './terminal-text.js';
 

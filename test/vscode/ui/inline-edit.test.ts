@@ -35,7 +35,11 @@ const answer = [
 const renamed = ['```ts\n', ...answer.slice(1, -1).map((line) => line.replace('sum', 'all')), '```\n'];
 const script = [
   { when: 'Only talk', pieces: [{ text: 'You could use ' }, { text: 'a product.' }] },
-  { when: 'Done already: Take readonly', pieces: [{ prefill: 0.43 }, ...renamed.map((text) => ({ text }))] },
+  {
+    when: 'Done already: At once',
+    pieces: [{ prefill: 0.43 }, { prefill: 0.43 }, { prefill: 0.43 }, { text: renamed.join('') }],
+  },
+  { when: 'At once', pieces: [{ text: answer.join('') }] },
 ];
 
 let workbench: Workbench;
@@ -154,7 +158,7 @@ describe('Edit Inline', () => {
     keepPicture('inline-edit-follow-up-failed');
     const { page } = workbench;
     await selectAll();
-    await ask('Take readonly numbers and do not log.');
+    await ask('At once: take readonly numbers and do not log.');
     await lens('Accept all').first().waitFor();
     // Behind an answer the field of the box is closed until it is wanted.
     await box().locator('.review-thread-reply-button').click();
@@ -177,28 +181,20 @@ describe('Edit Inline', () => {
     await expect.poll(shown).toEqual(original);
   });
 
-  it('is written anew by Retry, from what was there before it', async () => {
-    keepPicture('inline-edit-retry-failed');
-    await selectAll();
-    await ask('Take readonly numbers and do not log.');
-    await lens('Accept all').first().waitFor();
-    const finished = finishedRequests(workbench.editor);
-    await lens('Retry').first().click();
-    await box().filter({ hasText: 'writing…' }).waitFor();
-    await lens('Accept all').first().waitFor();
-    expect(finishedRequests(workbench.editor)).toBe(finished + 1);
-    await expect.poll(async () => lens('Accept').count()).toBe(3);
-    await lens('Reject all').first().click();
-    await box().waitFor({ state: 'detached' });
-    await expect.poll(shown).toEqual(original);
-  });
-
-  it('says so where the model answers in prose, which can be taken back', async () => {
+  it('says so where the model answers in prose, which Retry has written anew, and which can be taken back', async () => {
     keepPicture('inline-edit-prose-failed');
     await selectAll();
     await ask('Only talk.');
-    await box().filter({ hasText: 'without a block of code: see whether this is code' }).waitFor();
+    const prose = box().filter({ hasText: 'no block of code: see whether this is code' });
+    await prose.waitFor();
     await workbench.shot('inline-edit-prose');
+    const finished = finishedRequests(workbench.editor);
+    await lens('Retry').first().click();
+    await box().filter({ hasText: 'writing…' }).waitFor();
+    await prose.waitFor();
+    expect(finishedRequests(workbench.editor)).toBe(finished + 1);
+    // Written from what was there before the first try: both leave one change.
+    await expect.poll(async () => lens('Accept').count()).toBe(2);
     await lens('Reject all').first().click();
     await box().waitFor({ state: 'detached' });
     await expect.poll(shown).toEqual(original);

@@ -155,6 +155,7 @@ describe('chat as an agent', () => {
       if (messages.some(({ role }) => role === 'tool')) say(response, ['It multiplies ', 'now.']);
       else call(response, 'replace_string_in_file', edit('times.ts', 'a + b', 'a * b'));
     };
+    await open('times.ts');
     await ask('Make times.ts multiply');
     await chat().getByText('It multiplies now.').waitFor();
     expect(onDisk('times.ts')).toContain('return a * b;');
@@ -162,6 +163,7 @@ describe('chat as an agent', () => {
       .at(-1)
       ?.messages.map(({ role }) => role);
     expect(roles).toEqual(['system', 'user', 'assistant', 'tool']);
+    await line('return a * b').waitFor();
     await workbench.shot('native-agent');
   });
 
