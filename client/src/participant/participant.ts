@@ -1,3 +1,4 @@
+import type { GenerateRequestInput } from '@hearth/protocol';
 import {
   chat,
   ChatRequestTurn,
@@ -11,8 +12,9 @@ import {
   type Disposable,
 } from 'vscode';
 import { offeredModels, type OfferedModel } from '../language-model/offered-models.js';
+import { waiting } from '../language-model/waiting.js';
 import { modelCounters } from '../language-model/token-counter.js';
-import { HearthFailure } from '../sidecar/hearth-connection.js';
+import { HearthFailure, type GenerateOutcome, type HearthConnection } from '../sidecar/hearth-connection.js';
 import { readyConnection } from '../sidecar/ready-connection.js';
 import type { Sidecar } from '../sidecar/sidecar.js';
 import { waitNews } from '../streaming/wait-news.js';
@@ -111,22 +113,44 @@ async function askModel(
       `This has ${fitted.tokens} tokens, and the context of ${model.name} has room for ${model.maxInputTokens} beside the answer. Select or attach less, or choose a model with a larger context with “Hearth: Switch Model…”.`,
     );
   }
-  const outcome = await connection.generate(
-    {
-      request: {
-        model: model.model,
-        messages: [...fitted.messages],
-        max_tokens: model.maxOutputTokens,
-        events: true,
-      },
-      client: '@hearth',
-    },
-    (text) => response.markdown(text),
-    signal,
-    waitNews((words) => response.progress(`${sentence(words)} …`)),
-  );
+  const asked = {
+    model: model.model,
+    messages: [...fitted.messages],
+    max_tokens: model.maxOutputTokens,
+    events: true,
+  };
+  const outcome = await streamAnswer(connection, asked, response, signal);
   if (outcome.kind === 'done') tellEnd(outcome.result.content, outcome.result.stopReason, response);
   return {};
+}
+
+/** Streams the answer into the chat, and says there and in the status bar what it waits for before it begins. */
+async function streamAnswer(
+  connection: HearthConnection,
+  request: GenerateRequestInput,
+  response: ChatResponseStream,
+  signal: AbortSignal,
+): Promise<GenerateOutcome> {
+  const wait = waiting();
+  let told = '';
+  // VS Code shows each of these below the one before: without figures there are few, and the status bar has those.
+  const inAnswer = waitNews((_words, what) => {
+    if (what === told) return;
+    told = what;
+    response.progress(`${sentence(what)} …`);
+  });
+  const onText = (text: string): void => {
+    wait.over();
+    response.markdown(text);
+  };
+  try {
+    return await connection.generate({ request, client: '@hearth' }, onText, signal, (news) => {
+      inAnswer(news);
+      wait.news(news);
+    });
+  } finally {
+    wait.over();
+  }
 }
 
 function sentence(words: string): string {
