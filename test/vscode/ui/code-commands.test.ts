@@ -312,7 +312,6 @@ describe('Stop', () => {
   });
 
   it.each([
-    ['Explain', 'asking'],
     ['Ask About Selection…', 'asking'],
     ['Write Tests', 'writing tests'],
     ['Suggest Names and Rename…', 'looking for names'],
