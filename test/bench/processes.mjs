@@ -14,6 +14,18 @@ const hearth = fileURLToPath(new URL('../../server/bin/hearth.cjs', import.meta.
 /** Longest wait for anything, in milliseconds: a bench that hangs says so. */
 const patienceMs = 180_000;
 
+/** Those that have not been removed yet. */
+/** @type {Set<Place>} */
+const places = new Set();
+
+// A bench that ends in the middle, by a fault or because nobody reads it any more, leaves no daemon behind.
+process.once('exit', () => {
+  for (const { children, root } of places) {
+    for (const child of children) child.kill('SIGKILL');
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
 /** A directory for one bench: its runtime directory, its log and its home. */
 export class Place {
   constructor() {
@@ -25,6 +37,7 @@ export class Place {
     this.said = '';
     /** @type {Set<import('node:child_process').ChildProcess>} */
     this.children = new Set();
+    places.add(this);
   }
 
   /**
@@ -104,6 +117,7 @@ export class Place {
     });
     await within(Promise.all(ended), 'the end of the processes');
     rmSync(this.root, { recursive: true, force: true });
+    places.delete(this);
   }
 }
 

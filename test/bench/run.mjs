@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import process from 'node:process';
 
-/** `npm run bench -- NAME [flags]`: measures, and prints. */
+/** `npm run bench -- NAME [flags]`: measures, and prints. With `--help`: what NAME measures, and its flags. */
 
 /** @type {Record<string, () => Promise<(args: string[]) => Promise<void>>>} */
 const benches = {
@@ -18,7 +19,13 @@ const load = benches[name];
 if (load === undefined) {
   process.stderr.write(`Which? npm run bench -- ${Object.keys(benches).join('|')} [--full] [--json FILE]\n`);
   process.exitCode = 2;
+} else if (args.includes('--help')) {
+  // Each bench says it at its head.
+  const source = readFileSync(new URL(`${name}.mjs`, import.meta.url), 'utf8');
+  const head = /\/\*\*\n( \*.*\n)+? \*\//u.exec(source)?.[0] ?? '';
+  process.stdout.write(`${head.replace(/^\/\*\*\n|^ \* ?\/?/gmu, '').trim()}\n`);
 } else {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
   await (
     await load()
   )(args);
