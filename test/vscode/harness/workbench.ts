@@ -119,7 +119,11 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
     },
     toastsMayCome: () => delay(spamMs),
     openContainer: async (name) => {
-      await page.locator(`.activitybar [aria-label^="${name}"]`).first().click();
+      // A click on the one that is open closes it.
+      const title = page.locator('.part.sidebar .title-label').filter({ hasText: name });
+      if (!(await title.isVisible()))
+        await page.locator(`.activitybar [aria-label^="${name}"]`).first().click();
+      await title.waitFor();
     },
     row: (text) => page.locator('.monaco-list-row').filter({ hasText: text }).first(),
     webview: () => page.frameLocator('iframe.webview.ready').frameLocator('#active-frame'),

@@ -121,7 +121,7 @@ describe('a suggestion', () => {
     await expect.poll(latestReason, patience).toBe('right before a closing bracket');
     await press('Control+z');
     await shows('return sum;');
-    expect(await latestReason()).toContain('cache');
+    await expect.poll(latestReason, patience).toContain('cache');
     await press('Enter');
     await shows('let sum = 0;');
     await press('Tab');
