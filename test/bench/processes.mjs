@@ -14,8 +14,7 @@ const hearth = fileURLToPath(new URL('../../server/bin/hearth.cjs', import.meta.
 /** Longest wait for anything, in milliseconds: a bench that hangs says so. */
 const patienceMs = 180_000;
 
-/** Those that have not been removed yet. */
-/** @type {Set<Place>} */
+/** @type {Set<Place>} those that have not been removed yet */
 const places = new Set();
 
 // A bench that ends in the middle, by a fault or because nobody reads it any more, leaves no daemon behind.

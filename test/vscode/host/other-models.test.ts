@@ -1,8 +1,7 @@
 import * as assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import * as vscode from 'vscode';
 import { restartAsBefore, restartWith } from './another-daemon.js';
+import { delta, scriptedService } from './scripted-service.js';
 import { activeHearth, chatModel, eventually, invokeTool, onePixel, readyHearth } from './support.js';
 
 /**
@@ -11,32 +10,11 @@ import { activeHearth, chatModel, eventually, invokeTool, onePixel, readyHearth 
  */
 
 describe('with models that see, and that give vectors', () => {
-  const bodies: string[] = [];
-  const service = createServer((request, response) => {
-    let body = '';
-    request.setEncoding('utf8').on('data', (piece: string) => {
-      body += piece;
-    });
-    request.on('end', () => {
-      if (request.url !== '/v1/chat/completions') {
-        response.setHeader('Content-Type', 'application/json');
-        response.end(JSON.stringify({ object: 'list', data: [{ id: 'seeing', object: 'model' }] }));
-        return;
-      }
-      bodies.push(body);
-      const event = (delta: object, finish: string | null): string =>
-        `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
-      response.setHeader('Content-Type', 'text/event-stream');
-      response.end(`${event({ content: 'One pixel.' }, null)}${event({}, 'stop')}data: [DONE]\n\n`);
-    });
-  });
+  const service = scriptedService('seeing', [delta({ content: 'One pixel.' }), delta({}, 'stop')]);
 
   before(async () => {
     await readyHearth();
-    await new Promise<void>((resolve) => {
-      service.listen(0, '127.0.0.1', resolve);
-    });
-    const base_url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+    const base_url = await service.listen();
     const backends = [
       { kind: 'openai-compat', base_url, vision: true },
       { kind: 'mock', name: 'vectors', capabilities: ['embed'] },
@@ -63,7 +41,7 @@ describe('with models that see, and that give vectors', () => {
     let answer = '';
     for await (const piece of response.text) answer += piece;
     assert.equal(answer, 'One pixel.');
-    assert.match(bodies[0] ?? '', /"image_url":\{"url":"data:image\/png;base64,iVBORw0KGgo/);
+    assert.match(service.asked[0] ?? '', /"image_url":\{"url":"data:image\/png;base64,iVBORw0KGgo/);
   });
 
   it('the tool for it gives vectors', async () => {

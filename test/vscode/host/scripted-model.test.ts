@@ -1,8 +1,7 @@
 import * as assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import * as vscode from 'vscode';
 import { restartAsBefore, restartWith } from './another-daemon.js';
+import { delta, scriptedService } from './scripted-service.js';
 import { eventually, readyHearth } from './support.js';
 
 /**
@@ -16,39 +15,21 @@ interface Asked {
   readonly tool_choice?: string;
 }
 
-const event = (delta: object, finish: string | null = null): string =>
-  `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
 const usage = { prompt_tokens: 70, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 64 } };
 
 describe('a model whose words are known', () => {
-  const asked: Asked[] = [];
-  const service = createServer((request, response) => {
-    let body = '';
-    request.setEncoding('utf8').on('data', (piece: string) => {
-      body += piece;
-    });
-    request.on('end', () => {
-      if (request.url !== '/v1/chat/completions') {
-        response.setHeader('Content-Type', 'application/json');
-        response.end(JSON.stringify({ object: 'list', data: [{ id: 'scripted', object: 'model' }] }));
-        return;
-      }
-      asked.push(JSON.parse(body) as Asked);
-      response.setHeader('Content-Type', 'text/event-stream');
-      response.write(event({ reasoning_content: 'They want a number.' }));
-      response.write(event({ content: 'Forty-' }));
-      response.write(event({ content: 'two.' }));
-      response.write(event({}, 'stop'));
-      response.end(`data: ${JSON.stringify({ choices: [], usage })}\n\ndata: [DONE]\n\n`);
-    });
-  });
+  const service = scriptedService('scripted', [
+    delta({ reasoning_content: 'They want a number.' }),
+    delta({ content: 'Forty-' }),
+    delta({ content: 'two.' }),
+    delta({}, 'stop'),
+    { choices: [], usage },
+  ]);
+  const lastAsked = (): Asked | undefined => service.asked.map((body) => JSON.parse(body) as Asked).at(-1);
 
   before(async () => {
     await readyHearth();
-    await new Promise<void>((resolve) => {
-      service.listen(0, '127.0.0.1', resolve);
-    });
-    const base_url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+    const base_url = await service.listen();
     await restartWith({ backends: [{ kind: 'openai-compat', base_url, context_size: 8192 }] });
     await readyHearth();
   });
@@ -103,7 +84,7 @@ describe('a model whose words are known', () => {
       partsOf(await modelOf('scripted'), { tools, toolMode }),
       /answered with text where it had to call a tool, so nothing was changed\. Try again/,
     );
-    assert.equal(asked.at(-1)?.tool_choice, 'required');
+    assert.equal(lastAsked()?.tool_choice, 'required');
   });
 
   it('has what a group of models was set to, and answers without it beside', async () => {
@@ -117,12 +98,12 @@ describe('a model whose words are known', () => {
     const exact = await modelOf('scripted (temperature 0, at most 7 tokens)');
     assert.equal(exact.name, 'scripted (remote) (temperature 0, at most 7 tokens)');
     await partsOf(exact);
-    assert.deepEqual([asked.at(-1)?.temperature, asked.at(-1)?.max_tokens], [0, 7]);
+    assert.deepEqual([lastAsked()?.temperature, lastAsked()?.max_tokens], [0, 7]);
     // Whoever asks may ask for less, and for another temperature.
     await partsOf(exact, { modelOptions: { temperature: 0.5, max_tokens: 3 } });
-    assert.deepEqual([asked.at(-1)?.temperature, asked.at(-1)?.max_tokens], [0.5, 3]);
+    assert.deepEqual([lastAsked()?.temperature, lastAsked()?.max_tokens], [0.5, 3]);
     await partsOf(await modelOf('scripted'));
-    assert.notEqual(asked.at(-1)?.temperature, 0);
-    assert.equal(asked.at(-1)?.max_tokens, 2048);
+    assert.notEqual(lastAsked()?.temperature, 0);
+    assert.equal(lastAsked()?.max_tokens, 2048);
   });
 });
