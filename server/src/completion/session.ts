@@ -327,9 +327,10 @@ export function createCompletionSession(
 
   /** Only with what nobody else wants, and not while more of what is shown is still coming. */
   function beginAhead(next: Place, awaited: string, cursor: number): EngineStream | undefined {
-    const { admission } = daemon.health();
-    const isBusy = admission.queued > 0 || admission.permitsInUse >= admission.activePermits;
-    const ability = abilityOf(daemon.health());
+    const health = daemon.health();
+    const { queued, permitsInUse, activePermits } = health.admission;
+    const isBusy = queued > 0 || permitsInUse >= activePermits;
+    const ability = abilityOf(health);
     if (isBusy || ability.kind === 'none' || streams.get(next.uri)?.isRunning() === true) return undefined;
     const shape = shapeAt(next);
     const key = { class: 'background', supersede_key: `ahead ${keyOf(next.uri)}` } as const;

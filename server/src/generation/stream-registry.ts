@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { StreamInfo } from '@hearth/protocol';
 
-/** Made once: each would note where it was made, which costs more than the rest of a refusal. */
+/** Made once: a new one for each end would note where it was made, which nobody reads. */
 const cancelled = new DOMException('The stream was cancelled.', 'AbortError');
 
 /** One request from arrival to its end, as the Streams view shows it. */
