@@ -47,8 +47,39 @@ export class StepPlanner {
   }
 
   /**
-   * Who has tokens of its prompt to evaluate in this step, in the order of their turns. Where two prompts begin alike, one evaluates the begin and
-   * the other takes it over, at once where all of it is there: each copy has its price.
+   * What the next step does: all that decode, and pieces of prompts; those of interactive requests first, and among
+   * equals the one that has waited longest.
+   */
+  plan(running: readonly RunningJob[]): readonly Planned[] {
+    const able = running.filter(
+      ({ outcome, credit, isPending }) => outcome === undefined && credit > 0 && !isPending,
+    );
+    const decoding = able.filter((job) => !isInPrompt(job));
+    const prompts = this.#promptsOf(able);
+    let left = Math.max(0, this.#driver.abilities.stepTokens - decoding.length);
+    // Beside prompts a step is long enough.
+    const guesses = prompts.length === 0 && this.#drafts > 0 && this.#speculation.allows(decoding.length);
+    const plan = decoding.map((job): Planned => {
+      const room = guesses ? Math.min(this.#roomToGuess(job), left) : 0;
+      left -= room;
+      return { job, tokens: job.rest, isPrompt: false, room };
+    });
+    let budget = Math.min(this.#pace.budget(plan.length), left);
+    const served = new Set<RunningJob>();
+    for (const job of prompts) {
+      if (budget === 0) break;
+      const tokens = job.rest.slice(0, budget);
+      budget -= tokens.length;
+      plan.push({ job, tokens, isPrompt: true, room: 0 });
+      served.add(job);
+    }
+    noteTurns(prompts, served);
+    return plan;
+  }
+
+  /**
+   * Who has tokens of its prompt to evaluate in this step, in the order of their turns. Where two prompts begin alike, one
+   * evaluates the begin and the other takes it over, at once where all of it is there: each copy has its price.
    */
   #promptsOf(able: readonly RunningJob[]): readonly RunningJob[] {
     const prompts: RunningJob[] = [];
@@ -80,37 +111,6 @@ export class StepPlanner {
     job.cached += Math.max(0, held - job.position);
     job.position = held;
     job.rest = tokens.slice(held);
-  }
-
-  /**
-   * What the next step does: all that decode, and pieces of prompts; those of interactive requests first, and among
-   * equals the one that has waited longest.
-   */
-  plan(running: readonly RunningJob[]): readonly Planned[] {
-    const able = running.filter(
-      ({ outcome, credit, isPending }) => outcome === undefined && credit > 0 && !isPending,
-    );
-    const decoding = able.filter((job) => !isInPrompt(job));
-    const prompts = this.#promptsOf(able);
-    let left = Math.max(0, this.#driver.abilities.stepTokens - decoding.length);
-    // Beside prompts a step is long enough.
-    const guesses = prompts.length === 0 && this.#drafts > 0 && this.#speculation.allows(decoding.length);
-    const plan = decoding.map((job): Planned => {
-      const room = guesses ? Math.min(this.#roomToGuess(job), left) : 0;
-      left -= room;
-      return { job, tokens: job.rest, isPrompt: false, room };
-    });
-    let budget = Math.min(this.#pace.budget(plan.length), left);
-    const served = new Set<RunningJob>();
-    for (const job of prompts) {
-      if (budget === 0) break;
-      const tokens = job.rest.slice(0, budget);
-      budget -= tokens.length;
-      plan.push({ job, tokens, isPrompt: true, room: 0 });
-      served.add(job);
-    }
-    noteTurns(prompts, served);
-    return plan;
   }
 
   /** Most tokens that may be guessed for a job. None where what it makes may be taken back. */
