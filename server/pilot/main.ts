@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { buildCorpus, installedSources, readDocuments } from './corpus/build.js';
+import { ablations } from './ablations.js';
+import { buildCorpus, fewSources, installedSources, readDocuments } from './corpus/build.js';
 import { evaluate, textOf, type Evaluation } from './evaluation/evaluate.js';
 import { evaluationReport, type Column } from './evaluation/report.js';
 import { readOptions, type Options } from './options.js';
@@ -23,6 +24,7 @@ const steps: Readonly<Record<string, (options: Options) => Promise<void> | void>
   export: exportModel,
   evaluate: evaluateModels,
   check: () => checkPython(say),
+  ablate,
   all: async (options) => {
     corpus(options);
     if (options.init === undefined) await steps['tokenizer']?.(options);
@@ -34,6 +36,12 @@ const steps: Readonly<Record<string, (options: Options) => Promise<void> | void>
     await exportModel(options);
   },
 };
+
+/** The model of a shortened run. */
+const tiny: readonly string[] = [
+  ...['--micro', '256', '--length', '128', '--long', '256'],
+  ...['--dim', '64', '--layers', '2', '--heads', '2', '--kv', '1', '--ffn', '96'],
+];
 
 await main(process.argv.slice(2));
 
@@ -52,9 +60,11 @@ function dataOf({ work }: Options): string {
 }
 
 function corpus(options: Options): void {
-  const report = buildCorpus(installedSources(root, process.execPath), dataOf(options), say);
-  writeFileSync(path.join(pilot, 'CORPUS.md'), report);
-  say('server/pilot/CORPUS.md is written.');
+  const sources = options.shortened ? fewSources(root) : installedSources(root, process.execPath);
+  const report = buildCorpus(sources, dataOf(options), say);
+  const file = path.join(options.shortened ? options.work : pilot, 'CORPUS.md');
+  writeFileSync(file, report);
+  say(`${path.relative(root, file)} is written.`);
 }
 
 /** Begins with the weights and the tokenizer of a model file of this project's instead of with nothing. */
@@ -80,7 +90,15 @@ function train(options: Options): Promise<void> {
     ],
     ...['--lr', String(options.rate), ...end],
     ...(options.init === undefined || !existsSync(init) ? [] : ['--init', init]),
+    ...(options.shortened ? tiny : []),
   ]);
+}
+
+/** Short runs that differ in one thing each: their table is for EVAL.md. */
+async function ablate(options: Options): Promise<void> {
+  const report = path.join(options.work, 'ablations.md');
+  writeFileSync(report, `${await ablations(options.work, options.steps, options.seed, say)}\n`);
+  say(`${report} is written.`);
 }
 
 /** Writes the model file, with the thresholds of its evaluation if there is one. */

@@ -26,7 +26,18 @@ export interface Options {
   /** A second model file to evaluate, for comparison. */
   readonly against: string | undefined;
   readonly size: EvaluationSize;
+  /** A minute of everything, with a few packages and a model too small to be of use: shows that the chain works. */
+  readonly shortened: boolean;
 }
+
+const defaults = {
+  vocabulary: '4096',
+  steps: '20000',
+  tokens: '8192',
+  places: String(wholeEvaluation.lines),
+};
+/** What a shortened run has instead of the defaults. */
+const shortenedDefaults = { vocabulary: '700', steps: '20', tokens: '1024', places: '8' };
 
 /** A step and its options from the command line. @throws Error that says what there is */
 export function readOptions(
@@ -39,18 +50,20 @@ export function readOptions(
     options: {
       work: { type: 'string', default: '/tmp/hearth-pilot' },
       seed: { type: 'string', default: '1' },
-      vocabulary: { type: 'string', default: '4096' },
+      vocabulary: { type: 'string' },
       init: { type: 'string' },
-      steps: { type: 'string', default: '20000' },
+      steps: { type: 'string' },
       until: { type: 'string' },
-      tokens: { type: 'string', default: '8192' },
+      tokens: { type: 'string' },
       rate: { type: 'string', default: '0.0015' },
       order: { type: 'string', default: 'suffix-prefix-middle' },
       model: { type: 'string' },
       against: { type: 'string' },
-      places: { type: 'string', default: String(wholeEvaluation.lines) },
+      places: { type: 'string' },
+      shortened: { type: 'boolean', default: false },
     },
   });
+  const given = { ...(values.shortened ? shortenedDefaults : defaults), ...values };
   const [step = '', ...rest] = positionals;
   if (!steps.includes(step) || rest.length > 0) {
     throw new Error(
@@ -64,22 +77,23 @@ export function readOptions(
   if (values.until !== undefined && !/^([01]\d|2[0-3]):[0-5]\d$/.test(values.until)) {
     throw new Error('--until is a time of day in UTC, such as 06:30.');
   }
-  const lines = whole('places', values.places, 8, 100_000);
+  const lines = whole('places', given.places, 8, 100_000);
   const share = lines / wholeEvaluation.lines;
   return {
     step,
     options: {
       work: path.resolve(values.work),
       seed: whole('seed', values.seed, 0, 2 ** 31),
-      vocabulary: whole('vocabulary', values.vocabulary, 512, 65_535),
+      vocabulary: whole('vocabulary', given.vocabulary, 512, 65_535),
       init: values.init,
-      steps: whole('steps', values.steps, 1, 10_000_000),
+      steps: whole('steps', given.steps, 1, 10_000_000),
       until: values.until,
-      tokens: whole('tokens', values.tokens, 512, 4_194_304),
+      tokens: whole('tokens', given.tokens, 512, 4_194_304),
       rate: positive('rate', values.rate),
       order,
       model: values.model,
       against: values.against,
+      shortened: values.shortened,
       size: {
         lines,
         blocks: Math.ceil(wholeEvaluation.blocks * share),

@@ -19,13 +19,14 @@ export interface Collected {
  * Reads every package beneath a `node_modules` directory, nested ones too, in the order of their names.
  *
  * @param root an absolute path that ends in `node_modules`; one that does not exist has no packages
+ * @param only names of packages; undefined: all
  */
-export function collectPackages(root: string): Collected {
+export function collectPackages(root: string, only?: ReadonlySet<string>): Collected {
   const documents: Document[] = [];
   const refused: Refused[] = [];
   for (const directory of packageDirectories(root)) {
     const origin = originOf(directory);
-    if (origin === undefined) continue;
+    if (origin === undefined || only?.has(origin.package) === false) continue;
     const names = entriesOf(directory).map(({ name }) => name);
     if (!isPermissive(origin.licence)) refused.push({ origin, reason: 'licence' });
     else if (!hasLicenceFile(names)) refused.push({ origin, reason: 'no licence file' });

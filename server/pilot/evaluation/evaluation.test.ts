@@ -173,7 +173,7 @@ test('the text to measure on is bounded, whole files first', () => {
 describe('the command line', () => {
   test('knows its steps and its bounds', () => {
     const { step, options } = readOptions(['evaluate', '--work', '/w', '--places', '60'], ['evaluate']);
-    expect([step, options.work, options.size.lines, options.size.blocks]).toEqual(['evaluate', '/w', 60, 20]);
+    expect([step, options.work, options.size.lines, options.size.blocks]).toEqual(['evaluate', '/w', 60, 10]);
     expect(() => readOptions([], ['evaluate'])).toThrow(/Which step/);
     expect(() => readOptions(['evaluate', '--seed', 'x'], ['evaluate'])).toThrow(/--seed is a whole number/);
     expect(() => readOptions(['evaluate', '--until', '25:00'], ['evaluate'])).toThrow(/time of day/);

@@ -38,8 +38,8 @@ def main():
         os.mkdir(data)
         write_corpus(data)
         run('tokenizer.py', data, '600', '1')
-        common = ['--data', data, '--steps', '12', '--tokens', '1024', '--micro', '512', '--length', '128', '--long', '256']
-        common += ['--dim', '64', '--layers', '2', '--heads', '2', '--kv', '1', '--ffn', '96', '--threads', '1']
+        common = ['--data', data, '--steps', '12', '--tokens', '1024', '--micro', '256', '--length', '128', '--long', '256']
+        common += ['--dim', '64', '--layers', '2', '--heads', '2', '--kv', '1', '--ffn', '96', '--workers', '2']
         whole, parts = os.path.join(work, 'whole'), os.path.join(work, 'parts')
         run('train.py', *common, '--run', whole)
         run('train.py', *common, '--run', parts, '--stop-after', '5', status=9)

@@ -180,5 +180,11 @@ class Model(nn.Module):
         """The parameters that weight decay is for."""
         return [p for name in ('qkv', 'o', 'gu', 'down') for p in getattr(self, name)]
 
+    def cuts(self):
+        """The rows of the matrices that lie on top of each other: query, key and value; gate and up."""
+        c = self.shape
+        kd = c.kv * (c.dim // c.heads)
+        return {**{p: [c.dim, kd, kd] for p in self.qkv}, **{p: [c.ffn, c.ffn] for p in self.gu}}
+
     def others(self):
         return [self.emb, self.on, *self.an, *self.fn]

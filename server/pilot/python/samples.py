@@ -162,7 +162,7 @@ class Samples:
                 weights += piece[1]
         return ids[: length + 1], weights[: length + 1]
 
-    def batch(self, step, tokens, length):
-        """All rows of a step: lists of ids and weights."""
-        rows = [self.row(step, n, length) for n in range(tokens // length)]
+    def rows(self, step, first, count, length):
+        """`count` rows of a step from number `first`: lists of ids and weights."""
+        rows = [self.row(step, n, length) for n in range(first, first + count)]
         return [r[0] for r in rows], [r[1] for r in rows]
