@@ -52,6 +52,62 @@ export namespace ModelsRequest {
   export const type = new RequestType0<Result, ErrorData>(method);
 }
 
+/** What one model of the catalogue would be on this machine. */
+export interface BestModel extends CatalogueModel {
+  /** Bytes that are not there yet; 0 where it is stored. */
+  readonly fetchBytes: number;
+  /** Estimate for the processor, while it writes. */
+  readonly tokensPerSecond: number;
+  /** False: it is the fastest that fits, and still slow to work with. */
+  readonly isFastEnough: boolean;
+  /** Whether requests that name no model go to it already. */
+  readonly chosen: boolean;
+}
+
+/**
+ * Client → server. The best model of the catalogue for this machine, by what the machine was measured to do. Where nobody
+ * has measured it yet that is done first, for a few seconds and once for all who ask meanwhile; `$/cancelRequest` ends the
+ * wait, and the measuring where nobody else waits. Nothing is fetched or switched.
+ */
+export namespace BestModelRequest {
+  export interface Params {
+    /**
+     * What it is for. @default fim: ghost text is what one meets at each key, and a model that fills in the middle of code
+     * answers questions about it too, whereas one that was made to converse gives no ghost text.
+     */
+    readonly kind?: CatalogueModel['kind'];
+    readonly progressToken?: string | number;
+  }
+  /** What measuring is at: a made-up model is written, loaded, timed. */
+  export interface Progress {
+    readonly phase: 'prepare' | 'load' | 'time';
+  }
+  /** What the choice was made by. */
+  export interface Machine {
+    /** Weights that the processor passes through, in a second. */
+    readonly bytesPerSecond: number;
+    /** When that was measured, ISO 8601. */
+    readonly measuredAt: string;
+    /** Memory that is free now. */
+    readonly freeBytes: number;
+    readonly limitedBy: 'machine' | 'container';
+    /** Context that memory is counted with. */
+    readonly contextTokens: number;
+  }
+  export type Result =
+    | { readonly kind: 'found'; readonly model: BestModel; readonly machine: Machine }
+    /** Nothing of that kind fits into the memory that is free. */
+    | {
+        readonly kind: 'nothing_fits';
+        /** What would need least; absent where the catalogue has none of that kind. */
+        readonly smallest?: CatalogueModel;
+        readonly machine: Machine;
+      };
+  export const method = 'hearth/bestModel';
+  export const type = new RequestType<Params, Result, ErrorData>(method);
+  export const progress = new ProgressType<Progress>();
+}
+
 /** Server → client. What {@link ModelsRequest} says has changed. Sent to who has asked for it once. */
 export namespace ModelsChanged {
   export const method = 'hearth/modelsChanged';

@@ -1,7 +1,9 @@
 import type { EventEmitter } from 'node:events';
 import type {
   ActivityRecord,
+  BestModelRequest,
   Build,
+  CatalogueModel,
   GenerateRequest,
   Health,
   ModelsRequest,
@@ -73,6 +75,12 @@ export interface ModelsApi {
   /** Said whenever {@link list} would say something else. */
   readonly events: EventEmitter<{ change: [] }>;
   list(): Promise<ModelsRequest.Result>;
+  /** Measures the machine first where nobody has; aborting `signal` ends the wait. */
+  best(
+    kind: CatalogueModel['kind'],
+    onProgress: (progress: BestModelRequest.Progress) => void,
+    signal: AbortSignal,
+  ): Promise<BestModelRequest.Result>;
   /** Aborting `signal` keeps what has come; the same call goes on with it. */
   pull(
     params: Pick<PullModelRequest.Params, 'source' | 'name'>,

@@ -6,6 +6,7 @@ import type { ModelSource } from '../models/model-source.js';
 import { AcceleratorStore } from '../accelerators/accelerator-store.js';
 import { thisMachine } from '../accelerators/packages.js';
 import type { DeviceChoice } from '../engine/llama/device-choice.js';
+import { measureMachine } from '../models/machine/measure-machine.js';
 import { estimateMemory } from '../models/memory/estimate.js';
 import { fitModel, usualContext } from '../models/memory/fit.js';
 import { fitOnGpu } from '../models/memory/gpu-fit.js';
@@ -139,8 +140,9 @@ export async function makeModels(
   own: { readonly source: ModelSource; readonly engine: Engine } | undefined,
 ): Promise<ModelsConfig> {
   const make = await llamaMaker(config);
+  const store = new ModelStore(modelsHome(process.env));
   return {
-    store: new ModelStore(modelsHome(process.env)),
+    store,
     policy: {
       mostLoaded: config.max_loaded_models,
       leastStayMs: config.model_stay_secs * 1000,
@@ -152,6 +154,10 @@ export async function makeModels(
     huggingFace: huggingFaceOf(process.env),
     tokenEnv: config.model_token_env,
     makeEngine: (source) => make({ source, name: source.id, contextSize: config.context_size }),
+    measure: async (onStep, isQuiet, signal) => {
+      const { makeMeasuringEngine } = await import('./measuring-engine.js');
+      return measureMachine({ store, makeEngine: makeMeasuringEngine, onStep, isQuiet }, signal);
+    },
     own,
   };
 }

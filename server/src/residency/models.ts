@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events';
 import {
+  type BestModelRequest,
+  type CatalogueModel,
   HearthError,
   type LoadPhase,
   type ModelEntry,
@@ -10,7 +12,9 @@ import type { ModelsApi } from '../daemon-api.js';
 import type { Engine } from '../engine/engine.js';
 import type { Residency } from '../generation/generator.js';
 import { type CatalogueEntry, readCatalogue } from '../models/catalogue/catalogue.js';
-import { recommend } from '../models/catalogue/recommend.js';
+import { recommend, usualContextTokens } from '../models/catalogue/recommend.js';
+import type { MeasuredMachine, MeasuringStep } from '../models/machine/measure-machine.js';
+import { readMeasurement } from '../models/machine/measure-machine.js';
 import { freeMemory } from '../models/memory/free-memory.js';
 import { checkGguf } from '../models/gguf-check.js';
 import type { ModelSource } from '../models/model-source.js';
@@ -19,10 +23,11 @@ import type { Manifest } from '../models/store/manifest.js';
 import { isModelName } from '../models/store/model-name.js';
 import type { ModelStore } from '../models/store/model-store.js';
 import type { RecordActivity } from '../record-activity.js';
+import { BestModels, toCatalogueModel } from './best-models.js';
 import { DownloadOffers } from './download-offers.js';
 import { ModelPool, type PoolModel } from './model-pool.js';
 import type { Demand, ResidencyPolicy } from './plan.js';
-import { type Fetch, SharedPulls } from './shared-pulls.js';
+import { SharedWork, type Work } from './shared-work.js';
 
 /** What a daemon that loads models on demand is made with. */
 export interface ModelsConfig {
@@ -34,6 +39,12 @@ export interface ModelsConfig {
   /** Name of the variable that holds the token for fetching. */
   readonly tokenEnv: string;
   readonly makeEngine: (source: ModelSource) => Engine;
+  /** Measures how fast this machine is, and remembers it where nothing else ran meanwhile. */
+  readonly measure: (
+    onStep: (step: MeasuringStep) => void,
+    isQuiet: () => boolean,
+    signal: AbortSignal,
+  ) => Promise<MeasuredMachine>;
   /** The model that the daemon was started with, which serves whoever names none. */
   readonly own: { readonly source: ModelSource; readonly engine: Engine } | undefined;
 }
@@ -58,12 +69,11 @@ export interface ModelsHost {
   readonly tellReady: () => void;
 }
 
+type Fetch = Work<PullModelRequest.Progress, PullModelRequest.Result>;
 type PullParams = Pick<PullModelRequest.Params, 'source' | 'name'>;
 
 /** Roughly what a model takes beside its file. The load itself looks at the header. */
 const beside = { share: 1.15, bytes: 256 * 1024 * 1024 } as const;
-/** Context of the memory figures in the catalogue. */
-const catalogueContext = 8192;
 
 /**
  * The models of a daemon: those of the store, loaded as they are asked for, and the one that it was started with, until
@@ -77,7 +87,8 @@ export class Models implements ModelsApi, Residency {
   readonly #host: ModelsHost;
   /** The model for whoever names none; undefined: the daemon's own. */
   #chosen: string | undefined;
-  readonly #pulls = new SharedPulls();
+  readonly #pulls = new SharedWork<PullModelRequest.Progress, PullModelRequest.Result>();
+  readonly #best: BestModels;
   readonly #offers: DownloadOffers;
 
   constructor(config: ModelsConfig, host: ModelsHost) {
@@ -90,6 +101,18 @@ export class Models implements ModelsApi, Residency {
         this.#pulls.start(`${source}\n`, this.#fetch({ source }));
       },
       now: () => performance.now(),
+    });
+    this.#best = new BestModels({
+      remembered: () => readMeasurement(config.store),
+      measure: (onStep, signal) => config.measure(onStep, () => this.#isQuiet(), signal),
+      catalogue: () => readCatalogue(),
+      free: () => freeMemory(),
+      held: async () => {
+        const stored = (await config.store.list()).models.map(({ name }) => name);
+        const loaded = [...this.pool.states()].filter(([, state]) => state === 'ready').map(([id]) => id);
+        const chosen = this.#chosen ?? config.own?.source.id;
+        return { stored: new Set(stored), loaded: new Set(loaded), chosen };
+      },
     });
     this.pool = new ModelPool({
       policy: config.policy,
@@ -166,24 +189,20 @@ export class Models implements ModelsApi, Residency {
       this.#ownHeader(),
     ]);
     const names = new Set(models.map(({ name }) => name));
-    const choices = recommend(catalogue, { bytesPerSecond: 1, freeBytes: free.bytes }, catalogueContext);
+    const choices = recommend(catalogue, { bytesPerSecond: 1, freeBytes: free.bytes }, usualContextTokens);
     return {
       models: [...this.#ownEntry(names, own), ...models.map((manifest) => this.#toEntry(manifest))],
-      catalogue: choices.map(({ entry, memoryBytes, fits }) => ({
-        name: entry.name,
-        displayName: entry.displayName,
-        kind: entry.kind,
-        approximateBytes: entry.approximateBytes,
-        parameters: entry.parameters,
-        quantization: entry.quantization,
-        license: entry.license,
-        note: entry.note,
-        memoryBytes: Math.round(memoryBytes),
-        fits,
-        stored: names.has(entry.name),
-      })),
+      catalogue: choices.map((choice) => toCatalogueModel(choice, names)),
       freeBytes: free.bytes,
     };
+  }
+
+  async best(
+    kind: CatalogueModel['kind'],
+    onProgress: (progress: BestModelRequest.Progress) => void,
+    signal: AbortSignal,
+  ): Promise<BestModelRequest.Result> {
+    return this.#best.find(kind, onProgress, signal);
   }
 
   async pull(
@@ -250,7 +269,7 @@ export class Models implements ModelsApi, Residency {
 
   /** Ends what is being fetched, keeping what has come, and lets go of all models. */
   async stop(): Promise<void> {
-    await Promise.all([this.#pulls.stop(), this.pool.stop()]);
+    await Promise.all([this.#pulls.stop(), this.#best.stop(), this.pool.stop()]);
   }
 
   async switchTo(
@@ -327,6 +346,11 @@ export class Models implements ModelsApi, Residency {
     if (running === 0) return demand;
     const known = demand.get(own.source.id) ?? { waiting: 0, oldestAt: Infinity, running: 0 };
     return new Map(demand).set(own.source.id, { ...known, running: known.running + running });
+  }
+
+  /** Whether nothing is being generated, so that what is measured now is the machine's own speed. */
+  #isQuiet(): boolean {
+    return [...this.#demand().values()].every(({ running }) => running === 0);
   }
 
   #isOwnName(model: string): boolean {

@@ -1,15 +1,13 @@
 import { readCatalogue } from '../../models/catalogue/catalogue.js';
-import { type Recommendation, recommend } from '../../models/catalogue/recommend.js';
+import { type Recommendation, recommend, usualContextTokens } from '../../models/catalogue/recommend.js';
+import { measureMachine, readMeasurement } from '../../models/machine/measure-machine.js';
 import { freeMemory } from '../../models/memory/free-memory.js';
 import { ModelStore } from '../../models/store/model-store.js';
 import { modelsHome } from '../../models/store/models-home.js';
 import { type ExitCode, exitCodes } from '../exit-codes.js';
 import { onInterrupt } from '../signals.js';
 import { showBytes, showTable } from './format.js';
-import { measureMachine, readMeasurement } from './measure-machine.js';
 
-/** Context that the figures are for. */
-const contextTokens = 8192;
 const uses = { fim: 'ghost text', chat: 'chat', embed: 'embeddings', rerank: 'reranking' } as const;
 
 /** `hearth models recommend`: which models of the catalogue suit this machine, by what it was measured to do. */
@@ -22,11 +20,12 @@ export async function recommendCommand(flags: {
   let machine = flags.measure === true ? undefined : await readMeasurement(store);
   if (machine === undefined) {
     process.stderr.write('measuring this machine for a few seconds …\n');
-    machine = await measureMachine(store, interrupted);
+    const { makeMeasuringEngine } = await import('../measuring-engine.js');
+    machine = await measureMachine({ store, makeEngine: makeMeasuringEngine }, interrupted);
   }
   const free = await freeMemory();
   const speed = { bytesPerSecond: machine.bytesPerSecond, freeBytes: free.bytes };
-  const all = recommend(await readCatalogue(), speed, contextTokens);
+  const all = recommend(await readCatalogue(), speed, usualContextTokens);
   if (flags.json === true) {
     process.stdout.write(
       `${JSON.stringify({ machine, freeBytes: free.bytes, models: all }, undefined, 2)}\n`,
@@ -40,7 +39,7 @@ export async function recommendCommand(flags: {
   const head = ['', 'NAME', 'FOR', 'FETCH', 'MEMORY', 'TOKENS/S', ''];
   process.stdout.write(`${showTable([head, ...all.map(toRow)])}\n\n`);
   process.stdout.write(
-    `* the one to take of its kind. Memory is with ${String(contextTokens)} tokens of context; tokens a second are an estimate for\n` +
+    `* the one to take of its kind. Memory is with ${String(usualContextTokens)} tokens of context; tokens a second are an estimate for\n` +
       '  the processor. Sizes are as published, and no hash of them is known here: what Hugging Face says of a file is checked.\n',
   );
   const [first] = all.filter(({ isBest }) => isBest);

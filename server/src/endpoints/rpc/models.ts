@@ -1,4 +1,5 @@
 import {
+  BestModelRequest,
   HearthError,
   ModelsChanged,
   ModelsRequest,
@@ -15,6 +16,10 @@ const name = z.string().min(1).max(96);
 const progressToken = z.union([z.string().max(256), z.number()]).optional();
 const pullSchema = z.object({ source: z.string().min(1).max(2048), name: name.optional(), progressToken });
 const switchSchema = z.object({ name: z.string().min(1).max(256), progressToken });
+const bestSchema = z.object({
+  kind: z.enum(['fim', 'chat', 'embed', 'rerank']).default('fim'),
+  progressToken,
+});
 const removeSchema = z.object({ name });
 
 /** Registers one request of a connection. */
@@ -40,6 +45,15 @@ export function serveModels(
     listen();
     if (models === undefined) return { models: [], catalogue: [], freeBytes: 0 };
     return models.list();
+  });
+  register(BestModelRequest.type, async (params, signal) => {
+    const { kind, progressToken: token } = check(bestSchema, params ?? {});
+    const tell = latestOnly((step: BestModelRequest.Progress) =>
+      token === undefined
+        ? Promise.resolve()
+        : connection.sendProgress(BestModelRequest.progress, token, step),
+    );
+    return required(models).best(kind, tell, signal);
   });
   register(PullModelRequest.type, async (params, signal) => {
     const { source, name: wanted, progressToken: token } = check(pullSchema, params);

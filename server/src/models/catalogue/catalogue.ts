@@ -22,6 +22,8 @@ const entrySchema = z.object({
   /** Share of the weights that work on one token: below 1 where the model is a mixture of experts. */
   activeShare: z.number().positive().max(1),
   license: z.string(),
+  /** Whether the licence lets it be used at work. */
+  commercialUse: z.boolean().default(true),
   /** Null: nobody has verified one. */
   sha256: z
     .string()

@@ -1,11 +1,16 @@
 import type { CatalogueEntry } from './catalogue.js';
 
+/** Context that figures about models are for where nobody asks for another, in tokens. */
+export const usualContextTokens = 8192;
+
 /** What this machine can do, measured. */
 export interface MachineSpeed {
   /** Weights that a decode step of one token passes through in a second, in bytes. */
   readonly bytesPerSecond: number;
   /** Bytes that a model and its context may take. */
   readonly freeBytes: number;
+  /** Names of models that are in memory already, and so need none. @default none */
+  readonly loaded?: ReadonlySet<string>;
 }
 
 /** A model of the catalogue on this machine. */
@@ -16,6 +21,8 @@ export interface Recommendation {
   readonly fits: boolean;
   /** Estimate of tokens a second while it writes. */
   readonly tokensPerSecond: number;
+  /** Whether that is a pleasure to use. */
+  readonly isFastEnough: boolean;
   /** The one to take of its kind; at most one a kind. */
   readonly isBest: boolean;
 }
@@ -33,7 +40,8 @@ const workerBytes = 300 * 1024 * 1024;
 /**
  * Sets each model of the catalogue against this machine. Writing is bound by reading the weights once a token, so the
  * speed is what was measured of that, divided by the weights that work on a token. The best of a kind is the largest
- * that fits and is fast enough; where none is fast enough, the fastest that fits.
+ * that fits and is fast enough; where none is fast enough, the fastest that fits. One whose licence keeps it from being used
+ * at work is never the best: most people have Hearth open there, and would not look.
  */
 export function recommend(
   catalogue: readonly CatalogueEntry[],
@@ -44,12 +52,18 @@ export function recommend(
     const context = Math.min(contextTokens, entry.contextLength) * entry.keyValueBytesPerToken;
     const memoryBytes = entry.approximateBytes + context + workerBytes;
     const tokensPerSecond = machine.bytesPerSecond / (entry.approximateBytes * entry.activeShare);
-    return { entry, memoryBytes, tokensPerSecond, fits: memoryBytes <= machine.freeBytes };
+    return {
+      entry,
+      memoryBytes,
+      tokensPerSecond,
+      isFastEnough: tokensPerSecond >= leastTokensPerSecond[entry.kind],
+      fits: memoryBytes <= machine.freeBytes || machine.loaded?.has(entry.name) === true,
+    };
   });
   const best = new Set(
     (['fim', 'chat', 'embed', 'rerank'] as const).map((kind) => {
-      const fitting = all.filter(({ entry, fits }) => entry.kind === kind && fits);
-      const fast = fitting.filter(({ tokensPerSecond }) => tokensPerSecond >= leastTokensPerSecond[kind]);
+      const fitting = all.filter(({ entry, fits }) => entry.kind === kind && fits && entry.commercialUse);
+      const fast = fitting.filter(({ isFastEnough }) => isFastEnough);
       const bySize = fast.toSorted((one, other) => other.entry.parameters - one.entry.parameters);
       return bySize[0] ?? fitting.toSorted((one, other) => other.tokensPerSecond - one.tokensPerSecond)[0];
     }),

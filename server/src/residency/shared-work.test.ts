@@ -1,6 +1,8 @@
 import type { PullModelRequest } from '@hearth/protocol';
 import { expect, test, vi } from 'vitest';
-import { type Fetch, SharedPulls } from './shared-pulls.js';
+import { SharedWork, type Work } from './shared-work.js';
+
+type Fetch = Work<PullModelRequest.Progress, PullModelRequest.Result>;
 
 const done: PullModelRequest.Result = { name: 'm', sizeBytes: 2, resumedBytes: 0, alreadyThere: false };
 
@@ -38,7 +40,7 @@ function steered() {
 const forever = (): AbortSignal => new AbortController().signal;
 
 test('two who want the same share one pull, and the second hears how far it is', async () => {
-  const pulls = new SharedPulls();
+  const pulls = new SharedWork<PullModelRequest.Progress, PullModelRequest.Result>();
   const { fetch, finish, tell } = steered();
   const first = pulls.join('m', fetch, () => undefined, forever());
   tell(1);
@@ -54,7 +56,7 @@ test('two who want the same share one pull, and the second hears how far it is',
 });
 
 test('one who leaves does not end it for the other; the last one does', async () => {
-  const pulls = new SharedPulls();
+  const pulls = new SharedWork<PullModelRequest.Progress, PullModelRequest.Result>();
   const { fetch, aborted } = steered();
   const leaves = [new AbortController(), new AbortController()];
   const waiting = leaves.map(({ signal }) => pulls.join('m', fetch, () => undefined, signal));
@@ -68,7 +70,7 @@ test('one who leaves does not end it for the other; the last one does', async ()
 });
 
 test('what the daemon began goes on alone, is joined, and then belongs to who joined', async () => {
-  const pulls = new SharedPulls();
+  const pulls = new SharedWork<PullModelRequest.Progress, PullModelRequest.Result>();
   const { fetch, aborted } = steered();
   pulls.start('m', fetch);
   pulls.start('m', fetch);
@@ -82,7 +84,7 @@ test('what the daemon began goes on alone, is joined, and then belongs to who jo
 });
 
 test('stopping ends all', async () => {
-  const pulls = new SharedPulls();
+  const pulls = new SharedWork<PullModelRequest.Progress, PullModelRequest.Result>();
   pulls.start('m', steered().fetch);
   const waiting = pulls.join('n', steered().fetch, () => undefined, forever());
   await Promise.all([pulls.stop(), expect(waiting).rejects.toThrow('stopped')]);
@@ -90,11 +92,37 @@ test('stopping ends all', async () => {
 });
 
 test('a failure reaches all who wait, and the next one begins anew', async () => {
-  const pulls = new SharedPulls();
+  const pulls = new SharedWork<PullModelRequest.Progress, PullModelRequest.Result>();
   const broken: Fetch = () => Promise.reject(new Error('no such place'));
   await expect(pulls.join('m', broken, () => undefined, forever())).rejects.toThrow('no such place');
   const { fetch, finish } = steered();
   const again = pulls.join('m', fetch, () => undefined, forever());
   finish();
   expect(await again).toEqual(done);
+});
+
+test('who comes while a pull that everybody left is ending waits for its end and begins anew', async () => {
+  const pulls = new SharedWork<PullModelRequest.Progress, PullModelRequest.Result>();
+  let end = (): void => undefined;
+  const slow: Fetch = (_, signal) =>
+    new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        end = () => {
+          reject(new Error('stopped'));
+        };
+      });
+    });
+  const leave = new AbortController();
+  const left = pulls.join('m', slow, () => undefined, leave.signal);
+  leave.abort();
+  const { fetch, finish } = steered();
+  const next = pulls.join('m', fetch, () => undefined, forever());
+  expect(fetch).not.toHaveBeenCalled();
+  end();
+  await expect(left).rejects.toThrow('stopped');
+  await vi.waitFor(() => {
+    expect(fetch).toHaveBeenCalledOnce();
+  });
+  finish();
+  expect(await next).toEqual(done);
 });
