@@ -259,6 +259,40 @@ describe('over JSON-RPC', () => {
     peer.close();
   });
 
+  test('the best model for this machine: measured once for all who ask, and who leaves ends it for nobody else', async () => {
+    await hearth.serve({ plain: true, home });
+    const [one, other] = [await RpcPeer.connect(home.rpcSocket), await RpcPeer.connect(home.rpcSocket)];
+    const ask = (id: string, kind: string) => ({
+      jsonrpc: '2.0',
+      id,
+      method: 'hearth/bestModel',
+      params: { kind, progressToken: id },
+    });
+    const leaving = one.exchange(ask('leaves', 'fim'));
+    expect(await one.nextNotified('$/progress')).toMatchObject({ params: { token: 'leaves' } });
+    const staying = other.exchange(ask('stays', 'embed'));
+    expect(await other.nextNotified('$/progress')).toMatchObject({ params: { token: 'stays' } });
+    one.send({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id: 'leaves' } });
+    expect(await leaving).toMatchObject({ error: { code: -32800, data: { code: 'cancelled' } } });
+
+    const answer = (await staying)?.['result'];
+    expect(answer).toMatchObject({
+      kind: 'found',
+      model: { kind: 'embed', fits: true, stored: false, chosen: false },
+      machine: { contextTokens: 8192 },
+    });
+    // The same figure, which the command line takes too.
+    const { machine } = answer as { machine: { bytesPerSecond: number; measuredAt: string } };
+    const { result } = await one.request('hearth/bestModel');
+    expect(result).toMatchObject({ machine: { measuredAt: machine.measuredAt } });
+    const recommended = await run('models', 'recommend', '--json');
+    expect(recommended.err).not.toContain('measuring');
+    const { bytesPerSecond, measuredAt } = machine;
+    expect(JSON.parse(recommended.out)).toMatchObject({ machine: { bytesPerSecond, measuredAt } });
+    one.close();
+    other.close();
+  });
+
   test('models are listed, switched to, and removed when nobody uses them', async () => {
     await addModel(storeOf(home), 'alpha');
     await addModel(storeOf(home), 'beta');

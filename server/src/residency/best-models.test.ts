@@ -42,7 +42,9 @@ describe('the best model', () => {
   test('asks for no download where it is stored, and says where it is the chosen one', async () => {
     const name = 'qwen2.5-coder-1.5b';
     const held = { stored: new Set([name]), loaded: new Set<string>(), chosen: name };
-    expect(await best(30, 16, held)).toMatchObject({ model: { name, fetchBytes: 0, stored: true, chosen: true } });
+    expect(await best(30, 16, held)).toMatchObject({
+      model: { name, fetchBytes: 0, stored: true, chosen: true },
+    });
   });
 
   test('stays the one that is loaded, whose memory is taken already', async () => {
@@ -155,6 +157,8 @@ describe('measuring', () => {
       expect(measure).toHaveBeenCalledOnce();
     });
     await Promise.all([models.stop(), expect(waiting).rejects.toMatchObject({ name: 'AbortError' })]);
-    await expect(models.find('fim', () => undefined, forever())).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(models.find('fim', () => undefined, forever())).rejects.toMatchObject({
+      name: 'AbortError',
+    });
   });
 });

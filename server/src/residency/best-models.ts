@@ -9,10 +9,7 @@ import { SharedWork } from './shared-work.js';
 export interface BestModelsParts {
   /** What was measured on this machine before; undefined: nothing. */
   readonly remembered: () => Promise<MeasuredMachine | undefined>;
-  readonly measure: (
-    onStep: (step: MeasuringStep) => void,
-    signal: AbortSignal,
-  ) => Promise<MeasuredMachine>;
+  readonly measure: (onStep: (step: MeasuringStep) => void, signal: AbortSignal) => Promise<MeasuredMachine>;
   readonly catalogue: () => Promise<readonly CatalogueEntry[]>;
   readonly free: () => Promise<FreeMemory>;
   readonly held: () => Promise<HeldModels>;
