@@ -184,6 +184,8 @@ export class Daemon implements DaemonApi {
       },
     );
     this.models = parts.models === undefined ? undefined : this.#makeModels(parts.models);
+    // Who answers where no model is named comes first in health.
+    this.models?.events.on('change', () => this.events.emit('health'));
     this.#router = new Router(parts.engines, {
       now,
       onDemand: () => this.models?.pool.engines ?? [],
@@ -605,10 +607,11 @@ export class Daemon implements DaemonApi {
     });
   }
 
-  /** The engines that the daemon was started with, without those that had to make room, and those of the moment. */
+  /** The one that answers where no model is named first: the engines that the daemon was started with, without those that had to make room, and those of the moment. */
   #allEngines(): readonly Engine[] {
     const own = this.#parts.engines.filter(({ state }) => this.isStopping || state.kind !== 'stopped');
-    return [...new Set([...own, ...(this.models?.pool.engines ?? [])])];
+    const all = [...new Set([...own, ...(this.models?.pool.engines ?? [])])];
+    return this.models?.chosenFirst(all) ?? all;
   }
 
   #follow(engine: Engine, comes: 'at_start' | 'on_demand'): void {

@@ -311,6 +311,12 @@ describe('over JSON-RPC', () => {
       { name: 'alpha' },
     );
     expect((await list())[1]).toMatchObject({ name: 'alpha', chosen: true, state: 'ready' });
+    // What shows one model, and warns of it, takes the first.
+    const shown = async (): Promise<unknown> => {
+      const { result } = await peer.request('hearth/health');
+      return (result as { backends: { model?: { id: string } }[] }).backends[0]?.model?.id;
+    };
+    expect(await shown()).toBe('alpha');
     expect((await askOnce(home.inferenceSocket, say('x', { max_tokens: 2 }))).at(-1)).toMatchObject({
       backend: 'alpha',
     });
@@ -325,6 +331,7 @@ describe('over JSON-RPC', () => {
     });
     expect((await peer.request('hearth/switchModel', { name: 'pilot' }))['result']).toBeUndefined();
     expect((await peer.request('hearth/switchModel', { name: 'hearth-pilot-v0' }))['result']).toBeDefined();
+    expect(await shown()).toBe('hearth-pilot-v0');
     expect((await askOnce(home.inferenceSocket, say('y', { max_tokens: 2 }))).at(-1)).toMatchObject({
       backend: 'llama',
     });

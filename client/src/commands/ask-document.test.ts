@@ -11,7 +11,7 @@ describe('the document of an answer', () => {
   it('says in one line what a model is that is no assistant, and how to get another', () => {
     const [, , line] = askHead('Why?', { ...testModel, caution: 'It is tiny.' }).split('\n');
     expect(line).toContain('It is tiny.');
-    expect(line).toContain('hearth.model');
+    expect(line).toContain('“Hearth: Use the Best Model for This Machine”');
   });
 });
 

@@ -9,11 +9,11 @@ export function askHead(question: string, model: ModelInfo): string {
   return [quoted, ...cautionLine(model), ''].join('\n\n');
 }
 
-/** Says what the model is, where someone would expect an assistant, and how to get a bigger one. */
+/** Says what the model is, where someone would expect an assistant, and how to get a better one. */
 function cautionLine({ displayName, caution }: ModelInfo): readonly string[] {
   if (caution === undefined) return [];
   return [
-    `*${displayName}: ${caution} To use a bigger model, set \`hearth.model\` to the path of a GGUF file.*`,
+    `*${displayName}: ${caution} The command “Hearth: Use the Best Model for This Machine” replaces it.*`,
   ];
 }
 

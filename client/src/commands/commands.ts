@@ -134,6 +134,11 @@ const actions: readonly (QuickPickItem & { readonly command: string })[] = [
   { command: 'hearth.continueFromCursor', label: '$(edit) Continue From Cursor' },
   { command: 'hearth.whyNoSuggestion', label: '$(question) Why No Suggestion?' },
   {
+    command: 'hearth.useBestModel',
+    label: '$(rocket) Use the Best Model for This Machine',
+    description: 'measured, and at one click',
+  },
+  {
     command: 'hearth.addModel',
     label: '$(cloud-download) Add Model…',
     description: 'search, see what fits, fetch',

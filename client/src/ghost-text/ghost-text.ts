@@ -47,7 +47,10 @@ export function createGhostText(sidecar: Sidecar): GhostText {
       await commands.executeCommand('editor.action.inlineSuggest.hide');
     },
     'hearth.toggleGhostTextForLanguage': toggleForLanguage,
-    'hearth.whyNoSuggestion': () => explain(outcomes.all(), off()),
+    'hearth.whyNoSuggestion': () => {
+      const now = sidecar.state();
+      return explain(outcomes.all(), off(), now.kind === 'ready' ? now.model.caution : undefined);
+    },
   };
   return {
     outcomes,

@@ -1,8 +1,8 @@
-import { allGhostTextReasons, type GhostTextOutcome } from '@hearth/protocol';
+import { allGhostTextReasons, type GhostTextOutcome, type GhostTextReason } from '@hearth/protocol';
 import { describe, expect, it } from 'vitest';
 import { outcomeRows } from './outcome-rows.js';
 import { outcomeTooltip } from './outcome-tooltip.js';
-import { createOutcomes } from './outcomes.js';
+import { createOutcomes, isModelsLimit } from './outcomes.js';
 import { reasonWords } from './reason-words.js';
 import { switchWords, whyOff } from './switch.js';
 
@@ -26,6 +26,24 @@ describe('the reasons for showing nothing', () => {
       short: 'filtered by rule “repeats above”',
       long: 'The model answered, but it only repeated what stands above.',
     });
+  });
+});
+
+describe('a better model is offered', () => {
+  const because = (reason: GhostTextReason): GhostTextOutcome => ({ kind: 'none', reason, ms: 1 });
+
+  it('where the model is the reason: it cannot fill in, or one is warned of it and it had nothing good', () => {
+    expect(isModelsLimit(because('no_infill'), undefined)).toBe(true);
+    for (const reason of ['not_sure', 'empty_answer', 'filtered'] as const) {
+      expect(isModelsLimit(because(reason), 'It is tiny.')).toBe(true);
+      expect(isModelsLimit(because(reason), undefined)).toBe(false);
+    }
+  });
+
+  it('and not where it is the place, the moment or the person', () => {
+    for (const reason of ['inside_word', 'loading', 'queue_full', 'paused'] as const)
+      expect(isModelsLimit(because(reason), 'It is tiny.')).toBe(false);
+    expect(isModelsLimit(shown, 'It is tiny.')).toBe(false);
   });
 });
 

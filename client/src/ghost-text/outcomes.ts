@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { GhostTextOutcome } from '@hearth/protocol';
+import type { GhostTextOutcome, GhostTextReason } from '@hearth/protocol';
 
 /** An outcome as this window remembers it: the same one several times in a row is one entry. */
 export interface RememberedOutcome {
@@ -43,6 +43,20 @@ export function createOutcomes(now: () => number): GhostTextOutcomes {
 export function isTelling({ outcome }: RememberedOutcome): boolean {
   return outcome.kind === 'shown' || (outcome.reason !== 'typing' && outcome.reason !== 'superseded');
 }
+
+/**
+ * Whether nothing was shown for what the model can do, and not for the place or the moment: another one might have had a
+ * suggestion.
+ *
+ * @param caution What one should know of the model; undefined: nothing.
+ */
+export function isModelsLimit(outcome: GhostTextOutcome, caution: string | undefined): boolean {
+  if (outcome.kind === 'shown') return false;
+  return outcome.reason === 'no_infill' || (caution !== undefined && limits.has(outcome.reason));
+}
+
+/** Of a model that one is warned of, these are no surprise. */
+const limits: ReadonlySet<GhostTextReason> = new Set(['not_sure', 'empty_answer', 'filtered']);
 
 /** What makes two outcomes alike, their times left out. */
 function identity(outcome: GhostTextOutcome): string {

@@ -1,5 +1,5 @@
 import { commands, QuickPickItemKind, window, type QuickPickItem } from 'vscode';
-import { isTelling, type RememberedOutcome } from './outcomes.js';
+import { isModelsLimit, isTelling, type RememberedOutcome } from './outcomes.js';
 import { reasonWords, sourceWords } from './reason-words.js';
 
 /** How long to snooze, in minutes; undefined where nothing was chosen. */
@@ -19,8 +19,17 @@ type Entry = QuickPickItem & { readonly command?: readonly [string, ...unknown[]
 /** Most outcomes that the list shows. */
 const mostShown = 8;
 
-/** Shows what became of the last triggers, and offers what can be done about it. */
-export async function explain(entries: readonly RememberedOutcome[], off: string | undefined): Promise<void> {
+/**
+ * Shows what became of the last triggers, and offers what can be done about it.
+ *
+ * @param off Why ghost text is off in this window; undefined: it is on.
+ * @param caution What one should know of the model; undefined: nothing, or no model is ready.
+ */
+export async function explain(
+  entries: readonly RememberedOutcome[],
+  off: string | undefined,
+  caution: string | undefined,
+): Promise<void> {
   const items: Entry[] = [];
   if (off !== undefined) {
     items.push({
@@ -31,8 +40,16 @@ export async function explain(entries: readonly RememberedOutcome[], off: string
   }
   items.push(...entries.filter(isTelling).slice(-mostShown).reverse().map(outcomeItem));
   if (items.length === 0) items.push({ label: '$(info) Nothing was asked for in this window yet.' });
+  items.push({ label: 'What you can do', kind: QuickPickItemKind.Separator });
+  const latest = entries.findLast(isTelling);
+  if (latest !== undefined && isModelsLimit(latest.outcome, caution)) {
+    items.push({
+      label: '$(rocket) Use the best model for this machine',
+      ...(caution === undefined ? {} : { detail: caution }),
+      command: ['hearth.useBestModel'],
+    });
+  }
   items.push(
-    { label: 'What you can do', kind: QuickPickItemKind.Separator },
     {
       label: '$(sparkle) Ask for a suggestion here',
       command: ['editor.action.inlineSuggest.trigger'],

@@ -50,7 +50,7 @@ const words: Record<(typeof ghostTextReasons)[number], ReasonWords> = {
   },
   no_infill: {
     short: 'model cannot fill in',
-    long: 'This model has no fill-in-the-middle tokens and was tuned to converse: it would answer with prose. Choose another with the setting hearth.model, such as a base model of the Qwen2.5-Coder family.',
+    long: 'This model has no fill-in-the-middle tokens and was tuned to converse: it would answer with prose. “Hearth: Use the Best Model for This Machine” takes one that fills in.',
   },
   typing: { short: 'still typing', long: 'The next key came before a suggestion could.' },
   filtered: {

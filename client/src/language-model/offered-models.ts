@@ -10,6 +10,8 @@ export interface OfferedModel extends ModelBudget {
   readonly model: string;
   readonly contextSize: number;
   readonly tooltip: string;
+  /** What one should know of it before one trusts it. */
+  readonly caution?: string;
   readonly abilities: ModelAbilities;
   readonly settings: GroupSettings;
 }
@@ -68,6 +70,7 @@ function offer(model: ModelInfo, abilities: ModelAbilities, settings: GroupSetti
     model: model.id,
     contextSize: model.contextSize,
     tooltip: model.caution ?? 'Runs on this machine.',
+    ...(model.caution === undefined ? {} : { caution: model.caution }),
     ...budget,
     maxOutputTokens: Math.min(maxOutputTokens, budget.maxOutputTokens),
     abilities,

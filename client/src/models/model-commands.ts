@@ -1,6 +1,7 @@
-import { ProgressLocation, type QuickPickItem, window } from 'vscode';
+import { type QuickPickItem, window } from 'vscode';
 import type { Sidecar } from '../sidecar/sidecar.js';
-import { signalOf } from '../vscode-signal.js';
+import { useBestModel } from './best-model.js';
+import { fetchModel, switchTo } from './fetch-model.js';
 import { catalogueItems, type ModelItem, showBytes, storeItems } from './model-items.js';
 
 /** The commands about models, by name. Errors are told by whoever registers them. */
@@ -8,7 +9,8 @@ export function modelCommands(
   sidecar: Sidecar,
 ): Readonly<Record<string, (source?: unknown) => Promise<void>>> {
   return {
-    'hearth.addModel': (source) => (typeof source === 'string' ? pull(sidecar, source) : addModel(sidecar)),
+    'hearth.addModel': (source) => (typeof source === 'string' ? add(sidecar, source) : addModel(sidecar)),
+    'hearth.useBestModel': () => useBestModel(sidecar),
     'hearth.switchModel': () => switchModel(sidecar),
   };
 }
@@ -36,7 +38,7 @@ async function addModel(sidecar: Sidecar): Promise<void> {
   });
   if (picked === undefined) return;
   const source = picked.value ?? (await askSource());
-  if (source !== undefined) await pull(sidecar, source);
+  if (source !== undefined) await add(sidecar, source);
 }
 
 async function askSource(): Promise<string | undefined> {
@@ -48,34 +50,10 @@ async function askSource(): Promise<string | undefined> {
   return source === undefined || source.trim() === '' ? undefined : source.trim();
 }
 
-/** Fetches a model, or joins who fetches it already, with progress and a way to stop and to go on. */
-async function pull(sidecar: Sidecar, source: string): Promise<void> {
-  const pulled = await window.withProgress(
-    { location: ProgressLocation.Notification, title: `Fetching ${source}`, cancellable: true },
-    async (progress, token) => {
-      let shown = 0;
-      return sidecar.connection().pullModel(
-        source,
-        ({ phase, doneBytes, totalBytes }) => {
-          const share = totalBytes === null || totalBytes === 0 ? undefined : (doneBytes / totalBytes) * 100;
-          const increment = phase === 'verify' || share === undefined ? 0 : Math.max(0, share - shown);
-          shown += increment;
-          const of = totalBytes === null ? '' : ` of ${showBytes(totalBytes)}`;
-          const message = phase === 'verify' ? 'checking what has come' : `${showBytes(doneBytes)}${of}`;
-          progress.report({ message, increment });
-        },
-        signalOf(token),
-      );
-    },
-  );
-  if (pulled === undefined) {
-    const choice = await window.showInformationMessage(
-      `Stopped fetching ${source}. What has come is kept.`,
-      'Go On',
-    );
-    if (choice === 'Go On') await pull(sidecar, source);
-    return;
-  }
+/** Fetches a model, and offers to switch to it. */
+async function add(sidecar: Sidecar, source: string): Promise<void> {
+  const pulled = await fetchModel(sidecar, source);
+  if (pulled === undefined) return;
   const what = pulled.alreadyThere ? 'is there already' : `is there: ${showBytes(pulled.sizeBytes)}`;
   const choice = await window.showInformationMessage(`${pulled.name} ${what}.`, 'Switch to It');
   if (choice === 'Switch to It') await switchTo(sidecar, pulled.name);
@@ -96,21 +74,4 @@ async function switchModel(sidecar: Sidecar): Promise<void> {
   if (picked === undefined) return;
   if (picked.value === undefined) await addModel(sidecar);
   else await switchTo(sidecar, picked.value);
-}
-
-async function switchTo(sidecar: Sidecar, name: string): Promise<void> {
-  const switched = await window.withProgress(
-    { location: ProgressLocation.Notification, title: `Loading ${name}`, cancellable: true },
-    (progress, token) =>
-      sidecar.connection().switchModel(
-        name,
-        (step) => {
-          if (step.progress !== undefined) {
-            progress.report({ message: `${String(Math.round(step.progress * 100))} %` });
-          }
-        },
-        signalOf(token),
-      ),
-  );
-  if (switched) void window.showInformationMessage(`Hearth now uses ${name}.`);
 }

@@ -26,6 +26,7 @@ import { healthReport, modelsReport, queueReport } from './reports.js';
 
 /** As `chatParticipants` in the manifest has it. */
 const participantId = 'hearth.hearth';
+const bestModelButton = { command: 'hearth.useBestModel', title: 'Use the Best Model for This Machine' };
 
 /**
  * `@hearth` in VS Code's chat. It asks the model of the daemon, whichever one is chosen in the chat, and needs no other
@@ -67,6 +68,7 @@ async function answer(
       return {};
     case 'models':
       response.markdown(modelsReport(await sidecar.connection().listModels(), sidecar.health()));
+      response.button(bestModelButton);
       response.button({ command: 'hearth.switchModel', title: 'Switch Model…' });
       response.button({ command: 'hearth.addModel', title: 'Add Model…' });
       return {};
@@ -121,6 +123,8 @@ async function askModel(
   };
   const outcome = await streamAnswer(connection, asked, response, signal);
   if (outcome.kind === 'done') tellEnd(outcome.result.content, outcome.result.stopReason, response);
+  // What the model's picker says of it is where one looks last.
+  if (model.caution !== undefined) response.button({ ...bestModelButton, tooltip: model.caution });
   return {};
 }
 

@@ -1,4 +1,5 @@
 import type {
+  BestModelRequest,
   GenerateRequestMessage,
   ModelsRequest,
   PullModelRequest,
@@ -29,6 +30,11 @@ export interface HearthConnection {
   readonly cancelStream: (streamId: string) => Promise<boolean>;
   /** The models that there are, and those that could be fetched. @throws HearthFailure */
   readonly listModels: () => Promise<ModelsRequest.Result>;
+  /** The best model for this machine, which is measured first where nobody has; undefined: cancelled. @throws HearthFailure */
+  readonly bestModel: (
+    onProgress: (progress: BestModelRequest.Progress) => void,
+    signal: AbortSignal,
+  ) => Promise<BestModelRequest.Result | undefined>;
   /** Fetches a model; undefined: cancelled, and what has come is kept. @throws HearthFailure */
   readonly pullModel: (
     source: string,

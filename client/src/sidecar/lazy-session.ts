@@ -34,6 +34,7 @@ export function lazySession(start: () => Promise<SidecarSession>): SidecarSessio
     countTokens: (texts, model) => running().countTokens(texts, model),
     cancelStream: (streamId) => running().cancelStream(streamId),
     listModels: () => running().listModels(),
+    bestModel: (onProgress, signal) => running().bestModel(onProgress, signal),
     pullModel: (source, onProgress, signal) => running().pullModel(source, onProgress, signal),
     switchModel: (name, onProgress, signal) => running().switchModel(name, onProgress, signal),
   };

@@ -10,6 +10,7 @@ import {
   GhostTextTold,
   HealthChanged,
   ModelsRequest,
+  BestModelRequest,
   PullModelRequest,
   StreamsChanged,
   SubscribeRequest,
@@ -250,7 +251,7 @@ function requests(client: LanguageClient): HearthConnection {
 
 function modelRequests(
   client: LanguageClient,
-): Pick<HearthConnection, 'listModels' | 'pullModel' | 'switchModel'> {
+): Pick<HearthConnection, 'listModels' | 'bestModel' | 'pullModel' | 'switchModel'> {
   return {
     listModels: async () => {
       try {
@@ -259,6 +260,10 @@ function modelRequests(
         throw toFailure(error);
       }
     },
+    bestModel: (onProgress, signal) =>
+      withProgress(client, BestModelRequest.progress, onProgress, signal, (progressToken, token) =>
+        client.sendRequest(BestModelRequest.type, { progressToken }, token),
+      ),
     pullModel: (source, onProgress, signal) =>
       withProgress(client, PullModelRequest.progress, onProgress, signal, (progressToken, token) =>
         client.sendRequest(PullModelRequest.type, { source, progressToken }, token),

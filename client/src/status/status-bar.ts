@@ -39,6 +39,7 @@ export function showStatusBar(sidecar: Sidecar, ghostText: GhostText): Disposabl
         'hearth.snoozeGhostText',
         'hearth.resumeGhostText',
         'hearth.chooseModel',
+        'hearth.useBestModel',
       ],
     };
     item.tooltip = tooltip;

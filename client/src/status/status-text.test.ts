@@ -25,13 +25,14 @@ describe('the status bar', () => {
 
 describe('the tooltip', () => {
   it('names the model, its context, its caution, what runs, and offers a way to another model', () => {
-    const model = { ...testModel, caution: 'It is tiny.' };
+    const model = { ...testModel, caution: 'It is tiny' };
+    expect(statusTooltip({ kind: 'ready', model: testModel }, testHealth())).not.toContain('useBestModel');
     const tooltip = statusTooltip({ kind: 'ready', model }, testHealth());
     for (const part of [
       'Pilot',
       '4.6 MB',
       '1,024 tokens',
-      'It is tiny.',
+      'It is tiny [Use the best model for this machine](command:hearth.useBestModel)',
       '1 of 4 running',
       '2 of 10 waiting',
       'command:hearth.chooseModel',

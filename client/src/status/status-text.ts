@@ -107,8 +107,17 @@ function describeState(state: SidecarState): readonly string[] {
 
 function describeModel(model: ModelInfo): readonly string[] {
   const size = `${fileSize(model.sizeBytes)}, ${model.contextSize.toLocaleString('en-US')} tokens of context`;
-  const caution = model.caution === undefined ? [] : [`$(warning) ${escapeMarkdown(model.caution)}`];
-  return [`$(flame) **${escapeMarkdown(model.displayName)}** (${size})`, ...caution];
+  const caution = cautionText(model);
+  return [
+    `$(flame) **${escapeMarkdown(model.displayName)}** (${size})`,
+    ...(caution === undefined ? [] : [caution]),
+  ];
+}
+
+/** What one should know of a model before one trusts it, with a link to a better one, as Markdown; undefined: nothing. */
+export function cautionText({ caution }: Pick<ModelInfo, 'caution'>): string | undefined {
+  if (caution === undefined) return undefined;
+  return `$(warning) ${escapeMarkdown(caution)} [Use the best model for this machine](command:hearth.useBestModel)`;
 }
 
 function admissionTable({ admission }: Health): string {

@@ -1,6 +1,6 @@
 import type { BackendHealth, Health, ModelInfo } from '@hearth/protocol';
 import type { SidecarState } from '../sidecar/state.js';
-import { escapeMarkdown, fileSize, phaseWords, tokenRate } from '../status/status-text.js';
+import { cautionText, escapeMarkdown, fileSize, phaseWords, tokenRate } from '../status/status-text.js';
 import type { Row } from './row.js';
 
 /**
@@ -37,14 +37,14 @@ function backendRow(backend: BackendHealth): Row {
   );
   if (workerPid !== undefined)
     children.push(figure('worker', 'Worker process', String(workerPid), 'server-process'));
-  const caution = model?.caution === undefined ? '' : `\n\n$(warning) ${escapeMarkdown(model.caution)}`;
+  const caution = model === undefined ? undefined : cautionText(model);
   return {
     id: `backend/${name}`,
     label: model?.displayName ?? name,
     description: stateWords(backend),
     ...stateIcon(backend),
-    tooltip: `**${escapeMarkdown(model?.displayName ?? name)}** as backend \`${name}\`: ${escapeMarkdown(stateWords(backend))}${caution}`,
-    kind: 'hearth.backend',
+    tooltip: `**${escapeMarkdown(model?.displayName ?? name)}** as backend \`${name}\`: ${escapeMarkdown(stateWords(backend))}${caution === undefined ? '' : `\n\n${caution}`}`,
+    kind: caution === undefined ? 'hearth.backend' : 'hearth.backendWithCaution',
     children,
   };
 }

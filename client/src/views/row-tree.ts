@@ -49,7 +49,11 @@ export class RowTree implements TreeDataProvider<Row>, Disposable {
       const color = row.iconColor === undefined ? undefined : new ThemeColor(row.iconColor);
       item.iconPath = new ThemeIcon(row.icon, color);
     }
-    if (row.tooltip !== undefined) item.tooltip = new MarkdownString(row.tooltip, true);
+    if (row.tooltip !== undefined) {
+      const tooltip = new MarkdownString(row.tooltip, true);
+      tooltip.isTrusted = { enabledCommands: ['hearth.useBestModel'] };
+      item.tooltip = tooltip;
+    }
     if (row.kind !== undefined) item.contextValue = row.kind;
     item.accessibilityInformation = {
       label: row.spoken ?? [row.label, row.description].filter(Boolean).join(', '),

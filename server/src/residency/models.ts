@@ -267,6 +267,15 @@ export class Models implements ModelsApi, Residency {
     }
   }
 
+  /** `engines` with the one that answers where no model is named first: what shows one model shows that. */
+  chosenFirst(engines: readonly Engine[]): readonly Engine[] {
+    const { own } = this.#config;
+    const chosen = this.#chosen ?? own?.source.id;
+    const isChosen = (engine: Engine): boolean =>
+      engine.name === chosen || (engine === own?.engine && chosen === own.source.id);
+    return engines.toSorted((one, other) => Number(isChosen(other)) - Number(isChosen(one)));
+  }
+
   /** Ends what is being fetched, keeping what has come, and lets go of all models. */
   async stop(): Promise<void> {
     await Promise.all([this.#pulls.stop(), this.#best.stop(), this.pool.stop()]);

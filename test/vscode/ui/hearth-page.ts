@@ -26,8 +26,13 @@ export async function runCommand(page: Page, title: string): Promise<void> {
     .click();
 }
 
-/** Asks the daemon of a runtime directory itself. */
+/** Asks the daemon of a runtime directory itself how it is. */
 export async function askHealth(runtimeDirectory: string): Promise<Health> {
+  return askDaemon<Health>(runtimeDirectory, 'hearth/health');
+}
+
+/** Sends one request to the daemon of a runtime directory. */
+export async function askDaemon<R>(runtimeDirectory: string, method: string, params?: object): Promise<R> {
   const socket = connect(join(runtimeDirectory, 'rpc.sock'));
   const connection = createMessageConnection(
     new StreamMessageReader(socket),
@@ -35,7 +40,9 @@ export async function askHealth(runtimeDirectory: string): Promise<Health> {
   );
   connection.listen();
   try {
-    return await connection.sendRequest<Health>('hearth/health');
+    return await (params === undefined
+      ? connection.sendRequest<R>(method)
+      : connection.sendRequest<R>(method, params));
   } finally {
     connection.dispose();
     socket.destroy();

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ModelServer, writeSyntheticModel } from '../../support/model-store.js';
 import { makeHollowParts } from '../../support/tiny-gguf.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { askHealth, readyEntry, runCommand } from './hearth-page.js';
+import { askDaemon, askHealth, readyEntry, runCommand } from './hearth-page.js';
 
 /** A person adds a model and switches to it, in a real VS Code, from a server on this machine. */
 
@@ -39,6 +39,12 @@ afterAll(async () => {
   await server.close();
 });
 
+function catalogue(): readonly { readonly name: string; readonly displayName: string }[] {
+  const file = new URL('../../../server/models/catalogue.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { models: { name: string; displayName: string }[] })
+    .models;
+}
+
 async function isReady(model: string): Promise<void> {
   const backends = async (): Promise<readonly string[]> => {
     const health = await askHealth(workbench.editor.runtimeDirectory);
@@ -46,6 +52,65 @@ async function isReady(model: string): Promise<void> {
   };
   await expect.poll(backends, { timeout: 60_000 }).toContain(`${model} ready`);
 }
+
+describe('Use the Best Model for This Machine', () => {
+  it('stands where the caution of the model that came with Hearth does', async () => {
+    const { page } = workbench;
+    await readyEntry(page).hover();
+    const hover = page.locator('.monaco-hover').filter({ hasText: 'tokens of context' });
+    await hover.getByText('Use the best model for this machine').waitFor();
+    await workbench.shot('best-model-hover');
+    await page.keyboard.press('Escape');
+    await workbench.openContainer('Hearth');
+    const row = page.locator('.pane .monaco-list-row').filter({ hasText: 'Hearth Pilot' }).first();
+    await row.hover();
+    await row.getByRole('button', { name: 'Use the Best Model for This Machine' }).waitFor();
+    await workbench.shot('best-model-view');
+  });
+
+  it('measures, says what it would be, fetches it at one click, switches to it, and one can go back', async () => {
+    const { page } = workbench;
+    await runCommand(page, 'Hearth: Use the Best Model for This Machine');
+    const looking = workbench.toast('Looking for the best model for this machine');
+    await looking.filter({ hasText: 'measuring' }).waitFor();
+    await workbench.shot('best-model-measuring');
+    const offer = workbench.toast('The best model for this machine is');
+    await offer.waitFor();
+    const said = (await offer.innerText()).replaceAll('\u00A0', ' ');
+    expect(said).toMatch(/is .*: .* to fetch, about [\d.,]+ tokens a second, licence .+\./u);
+    await offer.getByRole('button', { name: 'Choose Another…' }).waitFor();
+    await workbench.shot('best-model');
+    // Nothing is fetched before somebody says so.
+    expect(server.requests).toEqual([]);
+    // Which one it is depends on the machine.
+    const best = catalogue().find(({ displayName }) => said.includes(`is ${displayName}:`));
+    const name = best?.name ?? '';
+
+    await workbench.pressInToast('The best model for this machine is', 'Fetch and Use It');
+    await workbench.toast(`Hearth now uses ${name}`).waitFor();
+    await isReady(name);
+    await readyEntry(page)
+      .filter({ hasText: best?.displayName ?? '' })
+      .waitFor();
+    await workbench.shot('best-model-used');
+
+    await runCommand(page, 'Hearth: Use the Best Model for This Machine');
+    await workbench
+      .toast(`already uses the best model for this machine: ${best?.displayName ?? ''}`)
+      .waitFor();
+
+    await runCommand(page, 'Hearth: Switch Model…');
+    const rows = page.locator('.quick-input-list .monaco-list-row');
+    await rows.filter({ hasText: 'Hearth Pilot' }).first().click();
+    await workbench.toast('Hearth now uses hearth-pilot-v0').waitFor();
+    await readyEntry(page).filter({ hasText: 'Hearth Pilot' }).waitFor();
+
+    // What follows fetches this one too, perhaps.
+    await askDaemon(workbench.editor.runtimeDirectory, 'hearth/removeModel', { name });
+    await runCommand(page, 'Notifications: Clear All Notifications');
+    await workbench.toastsMayCome();
+  });
+});
 
 describe('Add Model…', () => {
   it('finds one in the catalogue, says whether it fits, fetches it, is cancelled, goes on, and switches', async () => {
