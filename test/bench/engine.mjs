@@ -8,9 +8,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { shapes, writeBenchModel } from './bench-gguf.mjs';
 import { draftRows } from './engine-drafts.mjs';
-import { firstTokenHearth, greedy, median, textOf } from './engine-asks.mjs';
+import { decodeHearth, decodeServer, firstTokenHearth, greedy, median, textOf } from './engine-asks.mjs';
 import { idleRow, perSequenceRow, restoreRow, turnsRow, waitingRows } from './engine-places.mjs';
-import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, within } from './processes.mjs';
+import { askRpc, Client, connect, inPlace, processorMs, residentMiB, within } from './processes.mjs';
 
 /**
  * The engine under measurement, in real processes and through the NDJSON socket, beside node-llama-cpp by itself on the
@@ -184,7 +184,7 @@ async function startServer(file) {
  */
 async function decodeRow(place, raws, server, clients, rounds, tokens, busy) {
   /** @type {Record<string, number[]>} */
-  const found = { hearth: [], together: [], free: [], server: [] };
+  const found = { hearth: [], together: [], free: [], server: [], whole: [] };
   for (let round = 0; round < rounds; round += 1) {
     found['hearth']?.push(await decodeHearth(place, clients, tokens));
     // Beside a busy core more than one thread takes minutes: node-llama-cpp is measured with one.
@@ -193,22 +193,32 @@ async function decodeRow(place, raws, server, clients, rounds, tokens, busy) {
       if (clients > 1)
         found['free']?.push(await raw.ask({ kind: 'decode', clients, tokens, together: false }));
     }
-    if (server !== undefined) found['server']?.push(await decodeServer(server.port, clients, tokens));
+    if (server === undefined) continue;
+    found['server']?.push(await decodeServer(server.port, clients, tokens, true));
+    found['whole']?.push(await decodeServer(server.port, clients, tokens, false));
   }
   const hearth = median(found['hearth'] ?? []);
   const together = best(found['together'] ?? [], rounds);
   const free = clients > 1 ? best(found['free'] ?? [], rounds) : undefined;
   const rival = server === undefined ? undefined : median(found['server'] ?? []);
+  const whole = server === undefined ? undefined : median(found['whole'] ?? []);
   const against = (/** @type {string} */ name, /** @type {number | undefined} */ other) =>
     other === undefined ? [] : [`${(hearth / other).toFixed(2)} of ${name}`];
   return {
     name: `decode, ${clients} client${clients > 1 ? 's' : ''}${busy ? ', one core busy' : ''}`,
-    values: { hearth, 'raw together': together, 'raw free-running': free, 'llama-server': rival },
+    values: {
+      hearth,
+      'raw together': together,
+      'raw free-running': free,
+      'llama-server': rival,
+      'the same without a stream, by its own clock': whole,
+    },
     unit: 'tok/s',
     note: [
       ...against('raw together', together),
       ...against('raw free-running', free),
       ...against('llama-server', rival),
+      ...against('its own clock', whole),
     ].join(', '),
   };
 }
@@ -219,57 +229,6 @@ function best(values, rounds) {
   return Math.max(
     ...Array.from({ length: arms }, (_, arm) => median(values.filter((__, index) => index % arms === arm))),
   );
-}
-
-/** @param {import('./processes.mjs').Place} place @param {number} clients @param {number} tokens */
-async function decodeHearth(place, clients, tokens) {
-  let firsts = 0;
-  let since = 0;
-  let counted = 0;
-  const client = await Client.open(place.inference, (frame) => {
-    if (frame.type !== 'token') return;
-    if (!seen.has(frame.id)) {
-      seen.add(frame.id);
-      firsts += 1;
-      if (firsts === clients) {
-        since = performance.now();
-        counted = 0;
-        return;
-      }
-    }
-    counted += 1;
-  });
-  /** @type {Set<string>} */
-  const seen = new Set();
-  let ended = 0;
-  const over = client.next((frame) => isEnd(frame) && (ended += 1) === clients);
-  const ids = Array.from({ length: clients }, (_, index) => `${index}`);
-  client.send(...ids.map((id) => greedy(id, `${id} a prompt of a few words`, tokens)));
-  await over;
-  const seconds = (performance.now() - since) / 1000;
-  client.close();
-  return counted / seconds;
-}
-
-/** @param {number} port @param {number} clients @param {number} tokens */
-async function decodeServer(port, clients, tokens) {
-  const runs = await Promise.all(
-    Array.from({ length: clients }, async (_, index) => {
-      const answer = await fetch(`http://127.0.0.1:${port}/completion`, {
-        method: 'POST',
-        body: JSON.stringify({
-          prompt: `${index} a prompt of a few words`,
-          n_predict: tokens,
-          temperature: 0,
-          ignore_eos: true,
-          cache_prompt: false,
-        }),
-      });
-      const { timings } = /** @type {any} */ (await answer.json());
-      return Number(timings.predicted_per_second);
-    }),
-  );
-  return runs.reduce((sum, one) => sum + one, 0);
 }
 
 /** Processor time of the daemon itself a token. @param {import('./processes.mjs').Place} place @param {number} pid @param {number} tokens @returns {Promise<Row>} */

@@ -43,9 +43,11 @@ export interface Driver {
   /**
    * Evaluates all of `items` in one decode; no two may name the same sequence. One at a time.
    *
+   * @param inPlaceMs Present: the step may hold up this thread, if it is `interrupted` after so many milliseconds
+   *   (Infinity: never). Only for drivers that compute {@link DriverAbilities.inPlace}.
    * @returns one outcome an item, in their order.
    */
-  step(items: readonly StepItem[]): Promise<readonly StepOutcome[]>;
+  step(items: readonly StepItem[], inPlaceMs?: number): Promise<readonly StepOutcome[]>;
   /** Asks the step in progress to end now, with every item `interrupted`. Nothing where the driver cannot. */
   interrupt(): void;
   /**
@@ -67,6 +69,8 @@ export interface DriverAbilities {
   readonly interrupts: boolean;
   /** Whether {@link Sequence.copyFrom} works. */
   readonly copies: boolean;
+  /** Whether a step can be computed on this thread, which is quicker and holds it up. @default false */
+  readonly inPlace?: boolean;
   /** Most tokens that may be drafted ahead in a {@link StepItem}; 0: none. */
   readonly draftTokens: number;
 }

@@ -81,8 +81,13 @@ class FakeDriver implements Driver {
     return { end: () => Promise.resolve() };
   }
 
-  async step(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
+  async step(items: readonly StepItem[], _inPlaceMs?: number): Promise<readonly StepOutcome[]> {
     await new Promise(setImmediate);
+    return this.evaluate(items);
+  }
+
+  /** A step without a turn of the event loop. */
+  protected evaluate(items: readonly StepItem[]): readonly StepOutcome[] {
     const work = items.map(({ sequence, tokens, sampler }) => {
       const index = this.sequences.findIndex((one) => one === sequence);
       return sampler === undefined || tokens.length > 1
@@ -316,6 +321,93 @@ test('given a step that a busy core holds up, then it is given up and made again
   await run.settled(1);
   expect(run.results.get(1)).toMatchObject({ stopReason: 'length', usage: { completion_tokens: 30 } });
   expect(threads.slice(0, 11)).toEqual([...Array<number>(10).fill(2), 1]);
+});
+
+test('given short steps, then they hold up the thread, and what comes is heard between them; long ones never do', async () => {
+  let stepMs = 10;
+  let clock = 0;
+  const asked: (number | undefined)[] = [];
+  class QuickDriver extends FakeDriver {
+    override readonly info = {
+      contextSize: 1024,
+      infill: false,
+      threads: 2,
+      choice: { threads: 2, narrowMs: 16, wideMs: 10 },
+      driver: 'ffi',
+    } as const;
+    override readonly abilities = {
+      mostThreads: 2,
+      stepTokens: 64,
+      promptTokens: 64,
+      interrupts: true,
+      inPlace: true,
+      copies: false,
+      draftTokens: 0,
+    };
+    override threads = 2;
+    /** At once: no turn of the event loop lies within a step. */
+    override step(items: readonly StepItem[], inPlaceMs?: number): Promise<readonly StepOutcome[]> {
+      clock += stepMs;
+      asked.push(inPlaceMs);
+      return Promise.resolve(this.evaluate(items));
+    }
+  }
+  const run = start(1, new QuickDriver(1), { now: () => clock });
+  // Heard in a turn of the event loop while the steps go on: without one in between, all 500 tokens would come first.
+  run.submit(1, 'x', { maxTokens: 500 });
+  while (run.events.length < 20) await new Promise(setImmediate);
+  run.scheduler.abort(1);
+  await run.settled(1);
+  expect(run.results.get(1)).toMatchObject({ stopReason: 'cancelled' });
+  expect(asked.length).toBeLessThan(100);
+  // The prompt is never read so; nor is what takes four times the usual let go on.
+  expect(asked.slice(0, 6)).toEqual([undefined, 40, 40, 40, 40, 40]);
+
+  asked.length = 0;
+  stepMs = 60;
+  run.submit(2, 'x', { maxTokens: 60 });
+  await run.settled(2);
+  expect(asked.slice(-10)).toEqual(Array(10).fill(undefined));
+});
+
+test('given a step that held up the thread for too long, then it is made again with one thread', async () => {
+  let clock = 0;
+  const made: { readonly threads: number; readonly inPlaceMs: number | undefined }[] = [];
+  class HeldDriver extends FakeDriver {
+    override readonly info = {
+      contextSize: 1024,
+      infill: false,
+      threads: 2,
+      choice: { threads: 2, narrowMs: 16, wideMs: 10 },
+      driver: 'ffi',
+    } as const;
+    override readonly abilities = {
+      mostThreads: 2,
+      stepTokens: 64,
+      promptTokens: 64,
+      interrupts: true,
+      inPlace: true,
+      copies: false,
+      draftTokens: 0,
+    };
+    override threads = 2;
+    override step(items: readonly StepItem[], inPlaceMs?: number): Promise<readonly StepOutcome[]> {
+      made.push({ threads: this.threads, inPlaceMs });
+      const isHeld = this.threads === 2 && made.length >= 10;
+      clock += isHeld ? 41 : this.threads === 2 ? 10 : 16;
+      return Promise.resolve(isHeld ? items.map(() => ({ kind: 'interrupted' })) : this.evaluate(items));
+    }
+  }
+  const run = start(1, new HeldDriver(1), { now: () => clock });
+  run.submit(1, 'x', { maxTokens: 20 });
+  await run.settled(1);
+  expect(run.results.get(1)).toMatchObject({ stopReason: 'length', usage: { completion_tokens: 20 } });
+  expect(made.slice(8, 11)).toEqual([
+    { threads: 2, inPlaceMs: 40 },
+    { threads: 2, inPlaceMs: 40 },
+    { threads: 1, inPlaceMs: undefined },
+  ]);
+  expect(made.at(-1)).toEqual({ threads: 1, inPlaceMs: Infinity });
 });
 
 test('given two long prompts, then they take turns, and share a step only where one of them ends', async () => {

@@ -67,6 +67,11 @@ interface Guessed extends Planned {
 
 /** Milliseconds of reading a prompt between two words of how far it is. */
 const progressMs = 500;
+/**
+ * Longest usual time of a step, in milliseconds, that the thread of the event loop computes itself. Nothing is heard and
+ * nothing said meanwhile; but a request that comes joins the next step at the earliest anyway.
+ */
+const longestInPlaceMs = 40;
 /** In place of minus infinity, which JSON does not have. */
 const leastLogprob = -9999;
 
@@ -91,6 +96,9 @@ export class Scheduler {
   readonly #adaptsDrafts: boolean;
   readonly #speculation: Speculation;
   #loop: Promise<void> | undefined;
+  /** How often something came, and how often it had when the round in progress began. */
+  #kicks = 0;
+  #heard = 0;
   #stepStarted: number | undefined;
   #stepJobs: readonly RunningJob[] = [];
 
@@ -220,8 +228,10 @@ export class Scheduler {
 
   /** Starts the loop unless it runs. It ends by itself when no sequence can go on. */
   #kick(): void {
+    this.#kicks += 1;
     this.#loop ??= this.#run().finally(() => {
       this.#loop = undefined;
+      if (this.#kicks !== this.#heard) this.#kick();
     });
   }
 
@@ -229,17 +239,22 @@ export class Scheduler {
     // A request that arrives in this turn of the event loop joins the first step.
     await new Promise(setImmediate);
     for (;;) {
+      this.#heard = this.#kicks;
       await this.#endAborted();
       await this.#admit();
       await this.#redirect();
       const step = this.#planner.plan(this.#running);
       if (step.length === 0) {
+        // What has come since this round began may have come too late for it.
+        if (this.#kicks !== this.#heard) continue;
         if (this.#keepsStates) this.#cache.saveAll();
         if (this.#running.length === 0) this.#onIdle();
         return;
       }
-      await this.#step(step);
+      const heldUp = await this.#step(step);
       await this.#settle();
+      // What was said goes out, and what has come is heard.
+      if (heldUp) await new Promise(setImmediate);
     }
   }
 
@@ -295,14 +310,15 @@ export class Scheduler {
     return { plan: plan.map((one) => ({ ...one, draft: drafts[open.indexOf(one)] ?? [] })), kind };
   }
 
-  async #step(planned: readonly Planned[]): Promise<void> {
+  /** @returns whether it held up the event loop */
+  async #step(planned: readonly Planned[]): Promise<boolean> {
     const started = this.#now();
     this.#stepStarted = started;
     this.#stepJobs = planned.map(({ job }) => job);
     const { plan, kind } = await this.#guess(planned);
     if (planned.every(({ job }) => job.aborted)) {
       this.#endStep();
-      return;
+      return false;
     }
     const items = plan.map(({ job, tokens, draft }): StepItem => {
       if (tokens.length === job.rest.length) job.sampler ??= this.#startSampling(job);
@@ -310,9 +326,12 @@ export class Scheduler {
       return { sequence, tokens, sampler, ...(draft.length === 0 ? {} : { draft }) };
     });
     const isTimed = kind === 'plain' && plan.every(({ isPrompt }) => !isPrompt);
-    const giveUp = this.#giveUpLater(isTimed ? plan.length : undefined);
-    const outcomes = await this.#makeStep(items);
+    const inPlaceMs = isTimed ? this.#inPlaceMs(plan.length) : undefined;
+    const giveUp = this.#giveUpLater(isTimed && inPlaceMs === undefined ? plan.length : undefined);
+    const outcomes = await this.#makeStep(items, inPlaceMs);
     giveUp.end();
+    const wasGivenUp =
+      inPlaceMs === undefined ? giveUp.isDue : outcomes.some((one) => one.kind === 'interrupted');
     this.#endStep();
     const ended = this.#now();
     const decoding = plan.filter(({ isPrompt }) => !isPrompt).length;
@@ -337,7 +356,19 @@ export class Scheduler {
       this.#speculation.observe({ width: decoding, drafted, tokens, milliseconds: ended - started });
     }
     // What guesses cost says nothing of threads.
-    if ((wasWhole || giveUp.isDue) && kind === 'plain') this.#observe(plan, decoding, ended - started, ended);
+    if ((wasWhole || wasGivenUp) && kind === 'plain') this.#observe(plan, decoding, ended - started, ended);
+    return inPlaceMs !== undefined;
+  }
+
+  /**
+   * Where a step is short enough to be computed on this thread: the milliseconds after which it is to be given up, Infinity
+   * where never.
+   */
+  #inPlaceMs(width: number): number | undefined {
+    if (this.#driver.abilities.inPlace !== true) return undefined;
+    const expected = this.#governor.expectedMs(width);
+    if (expected === undefined || expected > longestInPlaceMs) return undefined;
+    return this.#governor.giveUpAfter(width) ?? Infinity;
   }
 
   #endStep(): void {
@@ -362,9 +393,12 @@ export class Scheduler {
   }
 
   /** Never rejects. */
-  async #makeStep(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
+  async #makeStep(
+    items: readonly StepItem[],
+    inPlaceMs: number | undefined,
+  ): Promise<readonly StepOutcome[]> {
     try {
-      return await this.#driver.step(items);
+      return await this.#driver.step(items, inPlaceMs);
     } catch (error) {
       return items.map(() => ({ kind: 'failed', error }));
     }

@@ -38,6 +38,29 @@ test('given some steps that gain nothing from the threads, it goes down too; giv
   expect(feed(governor, [25, 25, 25], now).threads).toEqual([2, 2, 1]);
 });
 
+test('a narrow step is measured alone, so a few wide ones that take about as long are no reason; many are', () => {
+  const governor = new ThreadGovernor({ widest: 2, known: { narrowMs: 12, wideMs: 10 } });
+  const { now } = feed(governor, calm);
+  const { threads, now: later } = feed(governor, [12.5, 13, 12.5, 10, 10, 12.5, 13, 13, 10], now);
+  expect(new Set(threads)).toEqual(new Set([2]));
+  expect(feed(governor, Array<number>(20).fill(12.5), later).threads.at(-1)).toBe(1);
+});
+
+test('what a step takes is expected by the steps before it, with the threads that it will have', () => {
+  const governor = new ThreadGovernor({ widest: 2, known: { narrowMs: 18, wideMs: 10 } });
+  expect(governor.expectedMs(1)).toBe(10);
+  expect(governor.expectedMs(3)).toBe(30);
+  const { now } = feed(governor, [11, 11, 11]);
+  expect(governor.expectedMs(1)).toBe(11);
+  feed(governor, [500, 20, 22, 24], now);
+  expect(governor.threads).toBe(1);
+  expect(governor.expectedMs(1)).toBe(22);
+  expect(new ThreadGovernor({ widest: 2 }).expectedMs(1)).toBeUndefined();
+  const single = new ThreadGovernor({ widest: 1 });
+  feed(single, [30, 31, 32]);
+  expect(single.expectedMs(1)).toBe(31);
+});
+
 test('it tries wide again later, and each time the pause is longer', () => {
   const governor = new ThreadGovernor({ widest: 4, retryMs: 1000, known });
   feed(governor, calm);

@@ -51,6 +51,10 @@ const longestRetryMs = 60_000;
 const enough = 3;
 /** Slow steps in a row that are no accident. */
 const slowSteps = 3;
+/** A step with all threads is plainly no gain where it takes this many times a narrow one: less may be an accident. */
+const plainly = 1.15;
+/** Steps with all threads whose median says whether they are a gain. */
+const trend = 15;
 /** Steps of a trial. */
 const trialSteps = 3;
 /** Steps of a trial at most, where the time with one thread is not known. */
@@ -104,9 +108,18 @@ export class ThreadGovernor {
     return Number.isFinite(limit) ? Math.max(leastLimitMs, limit) : undefined;
   }
 
+  /** About what a step of this width takes now, in milliseconds. Undefined: not known. */
+  expectedMs(width: number): number | undefined {
+    const times = this.#mode.kind === 'wide' && this.#wide > 1 ? this.#usual : this.#narrow;
+    return times.median(width) ?? times.bound(width);
+  }
+
   /** Takes the time of a step, one that was given up included, and gives the threads for the next. */
   observe(step: TimedStep): number {
-    if (this.#wide === 1) return 1;
+    if (this.#wide === 1) {
+      this.#narrow.add(step.width, step.milliseconds);
+      return 1;
+    }
     switch (this.#mode.kind) {
       case 'narrow':
         this.#observeNarrow(this.#mode, step);
@@ -162,9 +175,11 @@ export class ThreadGovernor {
   #observeWide(mode: Extract<Mode, { kind: 'wide' }>, { width, milliseconds, now }: TimedStep): void {
     const slow = this.#slowMs(width);
     const narrow = this.#narrow.median(width) ?? this.#narrow.bound(width);
-    const isSlow = milliseconds > Math.min(slow, narrow ?? Infinity);
+    const isSlow = milliseconds > Math.min(slow, (narrow ?? Infinity) * plainly);
     mode.slow = isSlow ? mode.slow + 1 : 0;
-    if (milliseconds > 2 * slow || mode.slow >= slowSteps) {
+    const hasTrend = this.#usual.count(width) >= trend;
+    const isNoGain = hasTrend && (this.#usual.median(width) ?? 0) > (this.#narrow.median(width) ?? Infinity);
+    if (milliseconds > 2 * slow || mode.slow >= slowSteps || isNoGain) {
       this.#narrow.clear();
       this.#goNarrow(now);
       return;

@@ -1,7 +1,8 @@
-import type { Pointer } from './binder.js';
+import type { Pointer, Struct } from './binder.js';
 import type { FfiModel } from './ffi-model.js';
 import { GuardError, Handle, requireRange } from './handle.js';
 import type { Native } from './native.js';
+import type { StepWatch } from './step-watch.js';
 import type { Threadpool } from './threadpool.js';
 
 /** What a {@link FfiContext} is made with. */
@@ -21,6 +22,8 @@ export interface ContextOptions {
   readonly quantised?: boolean;
   /** Present: the context gives embeddings; a value of llama.cpp's `llama_pooling_type`. */
   readonly pooling?: number;
+  /** Ends what this thread itself decodes. Absent: it never does. */
+  readonly watch?: StepWatch;
 }
 
 /** One token of a batch. */
@@ -52,7 +55,7 @@ export class FfiContext {
   readonly #handle: Handle;
   readonly #memory: Pointer | undefined;
   readonly #batch: Batch;
-  readonly #flag = new Uint32Array(new ArrayBuffer(8));
+  readonly #flag: Uint32Array;
   /** Places in the last batch that have an outcome. */
   #outputs: ReadonlySet<number> = new Set();
   /** Sequences that have a pooled embedding. */
@@ -72,6 +75,7 @@ export class FfiContext {
     this.#handle = new Handle('context', pointer);
     this.#memory = this.#native.memory(this.#handle.pointer);
     this.#batch = new Batch(this.#native, options.batchSize);
+    this.#flag = options.watch?.flag ?? new Uint32Array(new ArrayBuffer(8));
     const flag: unknown = this.#native.ffi.address(this.#flag);
     if (typeof flag === 'bigint') this.#native.setAbort(this.#handle.pointer, this.#native.readFlag, flag);
     model.countContext(1);
@@ -107,11 +111,13 @@ export class FfiContext {
   /**
    * Evaluates `tokens` in one batch, after whatever is in progress.
    *
+   * @param inPlaceMs Present: this thread computes it, where it has a watch, and is held up until the end; after so many
+   *   milliseconds that is an aborted one. Infinity: it may take as long as it does. Absent: another thread computes it.
    * @throws GuardError where a token, sequence, position or count is out of range, or the context has ended.
    */
-  decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
+  decode(tokens: readonly BatchToken[], inPlaceMs?: number): Promise<DecodeOutcome> {
     this.#check(tokens);
-    const turn = this.#queue.then(() => this.#decode(tokens));
+    const turn = this.#queue.then(() => this.#decode(tokens, inPlaceMs));
     this.#queue = turn.catch(() => undefined);
     return turn;
   }
@@ -258,7 +264,7 @@ export class FfiContext {
     if (this.#isDecoding) throw new GuardError('A decode is in progress.');
   }
 
-  async #decode(tokens: readonly BatchToken[]): Promise<DecodeOutcome> {
+  async #decode(tokens: readonly BatchToken[], inPlaceMs: number | undefined): Promise<DecodeOutcome> {
     this.requireIdle();
     this.#outputs = new Set();
     this.#pooled = new Set();
@@ -267,7 +273,7 @@ export class FfiContext {
     this.#isDecoding = true;
     let code: number;
     try {
-      code = await this.#native.decode(this.#handle.pointer, batch);
+      code = await this.#compute(batch, inPlaceMs);
     } finally {
       this.#isDecoding = false;
     }
@@ -285,6 +291,14 @@ export class FfiContext {
     const pools = (this.options.pooling ?? 0) > 0;
     this.#pooled = new Set(pools ? tokens.map(({ sequence }) => sequence) : []);
     return 'done';
+  }
+
+  /** Another thread has to be woken, and to wake this one, for each step: beside a short one that is a lot. */
+  #compute(batch: Struct, inPlaceMs: number | undefined): number | Promise<number> {
+    const { pointer } = this.#handle;
+    const { watch } = this.options;
+    if (inPlaceMs === undefined || watch?.isAlive !== true) return this.#native.decode(pointer, batch);
+    return watch.during(inPlaceMs, () => this.#native.decodeInPlace(pointer, batch));
   }
 
   /** Forgets what an aborted decode has done: llama.cpp keeps the parts of the batch that were ready. */

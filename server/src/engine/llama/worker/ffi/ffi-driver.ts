@@ -41,6 +41,7 @@ import type { OpenedNative } from './open-native.js';
 import { findPooling } from './pooling.js';
 import type { Pooling } from './pooling.js';
 import { testContext } from './self-test.js';
+import { StepWatch } from './step-watch.js';
 import { Threadpool } from './threadpool.js';
 import { FfiUnavailable } from './unavailable.js';
 
@@ -90,6 +91,7 @@ export async function loadFfiDriver(
     embedding.setThreads(limit);
     return embedding;
   }
+  const watch = new StepWatch();
   const { result: context, lines } = await captureLog(native, () =>
     FfiContext.open(model, {
       sequences: order.sequences,
@@ -98,6 +100,7 @@ export async function loadFfiDriver(
       outputs: Math.min(batchSize, order.sequences * (1 + draftTokens)),
       threads: 1,
       quantised: order.keyValueType === 'q8_0',
+      watch,
     }),
   );
   if (context === undefined) {
@@ -182,6 +185,8 @@ class FfiDriver implements Driver {
       stepTokens: batchSize,
       promptTokens: this.#batch.tokens,
       interrupts: this.#aborts,
+      // Without an abort nothing could end it.
+      inPlace: this.#aborts && this.#order.gpu === undefined,
       copies: true,
       draftTokens: this.#model.keepsTails ? draftTokens : 0,
     };
@@ -268,7 +273,7 @@ class FfiDriver implements Driver {
     return new RequestSampler(sampler, sequence);
   }
 
-  async step(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
+  async step(items: readonly StepItem[], inPlaceMs?: number): Promise<readonly StepOutcome[]> {
     const context = this.#requireContext();
     const works = items.map((item) => ({ ...item, sequence: this.#own(item.sequence) }));
     const batch: BatchToken[] = [];
@@ -284,7 +289,7 @@ class FfiDriver implements Driver {
     });
     const outcome = await this.#exclusively(() => {
       this.#applyThreads(context);
-      return context.decode(batch);
+      return context.decode(batch, inPlaceMs);
     });
     if (outcome === 'aborted') return works.map(() => ({ kind: 'interrupted' }));
     if (outcome === 'full') {

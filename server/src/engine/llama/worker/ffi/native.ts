@@ -125,6 +125,7 @@ function bind(ffi: Koffi, base: Binder, ggml: Binder, llama: Binder) {
     detachThreadpool: llama.nothing('llama_detach_threadpool', ['pointer']),
     setAbort: llama.nothing('llama_set_abort_callback', ['pointer', 'pointer', 'pointer']),
     decode: llama.slowNumber('llama_decode', ['pointer', 'batch']),
+    decodeInPlace: llama.number('llama_decode', 'int32', ['pointer', 'batch']),
     logits: llama.pointer('llama_get_logits_ith', ['pointer', 'int32']),
     pooledEmbedding: llama.pointer('llama_get_embeddings_seq', ['pointer', 'int32']),
     tokenEmbedding: llama.pointer('llama_get_embeddings_ith', ['pointer', 'int32']),
