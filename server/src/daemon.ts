@@ -226,6 +226,8 @@ export class Daemon implements DaemonApi {
     await this.#openInference();
     this.#setState('ready');
     log.record('info', 'daemon', { msg: 'daemon_ready', startup_ms: Math.round(startupMs) });
+    // Its own model serves meanwhile.
+    void this.models?.returnToChoice();
   }
 
   /** Serves one more peer of the JSON-RPC protocol, such as the editor at the other end of stdio. */

@@ -293,6 +293,45 @@ describe('over JSON-RPC', () => {
     other.close();
   });
 
+  test('what was switched to is switched to again by the next daemon, unless it is given a model', async () => {
+    await addModel(storeOf(home), 'alpha');
+    await addModel(storeOf(home), 'beta');
+    await addModel(storeOf(home), 'gamma');
+    const begin = async (...args: readonly string[]) => {
+      const daemon = await hearth.serve({ plain: true, home, args });
+      const peer = await RpcPeer.connect(home.rpcSocket);
+      const chosen = async (): Promise<string> => {
+        const { result } = await peer.request('hearth/models');
+        const { models } = result as { models: { name: string; chosen: boolean; state: string }[] };
+        const one = models.find((model) => model.chosen);
+        return `${one?.name ?? 'none'} ${one?.state ?? ''}`;
+      };
+      const end = async (): Promise<void> => {
+        peer.close();
+        await daemon.stop();
+      };
+      return { peer, chosen, end };
+    };
+    const first = await begin();
+    await first.peer.request('hearth/switchModel', { name: 'alpha' });
+    await first.end();
+    const second = await begin();
+    await expect.poll(second.chosen, { timeout: 60_000 }).toBe('alpha ready');
+    await second.end();
+    // Who names a model gets that one, and leaves the choice alone.
+    const named = await begin('--model', 'beta');
+    expect(await named.chosen()).toBe('beta ready');
+    await named.peer.request('hearth/switchModel', { name: 'gamma' });
+    expect(await named.chosen()).toBe('gamma ready');
+    await named.end();
+    const third = await begin();
+    await expect.poll(third.chosen, { timeout: 60_000 }).toBe('alpha ready');
+    // Back to what came with Hearth: there is nothing to go back to any more.
+    await third.peer.request('hearth/switchModel', { name: 'hearth-pilot-v0' });
+    await third.end();
+    expect(fs.existsSync(path.join(storeOf(home).home, 'chosen.json'))).toBe(false);
+  });
+
   test('models are listed, switched to, and removed when nobody uses them', async () => {
     await addModel(storeOf(home), 'alpha');
     await addModel(storeOf(home), 'beta');

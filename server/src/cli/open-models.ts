@@ -20,6 +20,7 @@ import { resolveModel } from '../models/resolve-model.js';
 import { ModelStore } from '../models/store/model-store.js';
 import { modelsHome } from '../models/store/models-home.js';
 import type { ModelsConfig } from '../residency/models.js';
+import { RememberedChoice } from '../residency/remembered-choice.js';
 
 /** How an engine for one model is made. */
 export interface LlamaChoice {
@@ -159,6 +160,7 @@ export async function makeModels(
       return measureMachine({ store, makeEngine: makeMeasuringEngine, onStep, isQuiet }, signal);
     },
     own,
+    choice: config.model === undefined && own !== undefined ? new RememberedChoice(store.home) : undefined,
   };
 }
 

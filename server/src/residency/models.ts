@@ -27,6 +27,7 @@ import { BestModels, toCatalogueModel } from './best-models.js';
 import { DownloadOffers } from './download-offers.js';
 import { ModelPool, type PoolModel } from './model-pool.js';
 import type { Demand, ResidencyPolicy } from './plan.js';
+import type { RememberedChoice } from './remembered-choice.js';
 import { SharedWork, type Work } from './shared-work.js';
 
 /** What a daemon that loads models on demand is made with. */
@@ -47,6 +48,8 @@ export interface ModelsConfig {
   ) => Promise<MeasuredMachine>;
   /** The model that the daemon was started with, which serves whoever names none. */
   readonly own: { readonly source: ModelSource; readonly engine: Engine } | undefined;
+  /** What was switched to last; undefined: somebody named the daemon's model, and that one it begins with. */
+  readonly choice: RememberedChoice | undefined;
 }
 
 /** What {@link Models} asks of the daemon. */
@@ -89,6 +92,8 @@ export class Models implements ModelsApi, Residency {
   #chosen: string | undefined;
   readonly #pulls = new SharedWork<PullModelRequest.Progress, PullModelRequest.Result>();
   readonly #best: BestModels;
+  /** Ends the return to what was switched to last. */
+  readonly #returning = new AbortController();
   readonly #offers: DownloadOffers;
 
   constructor(config: ModelsConfig, host: ModelsHost) {
@@ -278,10 +283,33 @@ export class Models implements ModelsApi, Residency {
 
   /** Ends what is being fetched, keeping what has come, and lets go of all models. */
   async stop(): Promise<void> {
+    this.#returning.abort();
     await Promise.all([this.#pulls.stop(), this.#best.stop(), this.pool.stop()]);
   }
 
+  /**
+   * Switches to what was switched to last, also by an earlier daemon, unless somebody switches meanwhile. Where that model
+   * has gone or cannot be loaded, the daemon's own one goes on serving.
+   */
+  async returnToChoice(): Promise<void> {
+    const name = await this.#config.choice?.read();
+    if (name === undefined) return;
+    // Why it cannot be loaded is in the activity log.
+    await this.#switch(name, () => undefined, this.#returning.signal).catch(() => undefined);
+  }
+
   async switchTo(
+    name: string,
+    onProgress: (phase: string, progress: number | undefined) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#returning.abort();
+    await this.#switch(name, onProgress, signal);
+    const chosen = this.#chosen === this.#config.own?.source.id ? undefined : this.#chosen;
+    await this.#config.choice?.keep(chosen);
+  }
+
+  async #switch(
     name: string,
     onProgress: (phase: string, progress: number | undefined) => void,
     signal: AbortSignal,
