@@ -25,4 +25,27 @@ describe('activation', () => {
     };
     for (const { command } of manifest.contributes.commands) assert.ok(registered.has(command), command);
   });
+
+  it('brings the licence, the corpus and the limits of the model that comes with it', async () => {
+    const extension = vscode.extensions.getExtension('hearth.hearth');
+    assert.ok(extension !== undefined);
+    const read = async (...place: string[]): Promise<string> =>
+      new TextDecoder().decode(
+        await vscode.workspace.fs.readFile(vscode.Uri.joinPath(extension.extensionUri, ...place)),
+      );
+    const pilot = ['server', 'models', 'pilot'];
+    const manifest = JSON.parse(await read(...pilot, 'manifest.json')) as Record<string, string>;
+    assert.match(await read('LICENSE'), /MIT License/u);
+    assert.equal(manifest['license'], 'MIT');
+    assert.match(manifest['sha256'] ?? '', /^[0-9a-f]{64}$/u);
+    // Each package that it learned from, with its version and its licence.
+    assert.match(await read(...pilot, 'CORPUS.md'), /licen[cs]e/iu);
+    const state = (await readyHearth()).state();
+    assert.ok(state.kind === 'ready');
+    assert.deepEqual(
+      [state.model.displayName, state.model.caution],
+      [manifest['displayName'], manifest['caution']],
+    );
+    assert.match(state.model.displayName, /^Hearth Pilot/u);
+  });
 });
