@@ -59,7 +59,9 @@ export async function decodeServer(port, clients, tokens, streams) {
         cache_prompt: false,
         stream: streams,
       };
-      const request = http.request({ port, host: '127.0.0.1', path: '/completion', method: 'POST' });
+      // It closes the connection behind a stream, so none is kept.
+      const target = { port, host: '127.0.0.1', path: '/completion', method: 'POST', agent: false };
+      const request = http.request(target);
       request.end(JSON.stringify(question));
       const [response] = /** @type {[http.IncomingMessage]} */ (await once(request, 'response'));
       let rest = '';

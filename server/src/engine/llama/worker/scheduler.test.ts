@@ -364,7 +364,7 @@ test('given short steps, then they hold up the thread, and what comes is heard b
   expect(asked.slice(0, 6)).toEqual([undefined, 40, 40, 40, 40, 40]);
 
   asked.length = 0;
-  stepMs = 60;
+  stepMs = 70;
   run.submit(2, 'x', { maxTokens: 60 });
   await run.settled(2);
   expect(asked.slice(-10)).toEqual(Array(10).fill(undefined));

@@ -71,7 +71,7 @@ const progressMs = 500;
  * Longest usual time of a step, in milliseconds, that the thread of the event loop computes itself. Nothing is heard and
  * nothing said meanwhile; but a request that comes joins the next step at the earliest anyway.
  */
-const longestInPlaceMs = 40;
+const longestInPlaceMs = 60;
 /** In place of minus infinity, which JSON does not have. */
 const leastLogprob = -9999;
 
