@@ -1,7 +1,7 @@
 /**
  * What goes through a channel between processes. What one turn of the event loop brings about goes as one message: each
- * message costs a system call and a turn at both ends. In the worker it goes once the next step has begun: until then
- * the cores have nothing to do. Bounded by what one turn can bring about: a chunk, a credit or an answer for each
+ * message costs a system call and a turn at both ends. In the worker it goes once the next step has begun, where another thread
+ * computes that, since until then the cores have nothing to do, and otherwise before it. Bounded by what one turn can bring about: a chunk, a credit or an answer for each
  * request.
  */
 export class Outbox<Message> {
