@@ -144,8 +144,9 @@ export namespace PullModelRequest {
 }
 
 /**
- * Client → server. From now on, requests that name no model go to this one. It is loaded first: the answer comes when it
- * can serve, and until then nothing changes. A later daemon that is started without a model switches to it again. What `$/cancelRequest` ends is the wait, not the load.
+ * Client → server. From now on, requests that name no model go to this one. It is loaded first: the answer comes when
+ * it can serve, and until then nothing changes. A later daemon that is started without a model switches to it again.
+ * What `$/cancelRequest` ends is the wait, not the load.
  */
 export namespace SwitchModelRequest {
   export interface Params {
