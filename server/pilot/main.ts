@@ -90,6 +90,9 @@ function train(options: Options): Promise<void> {
     ],
     ...['--lr', String(options.rate), ...end],
     ...(options.init === undefined || !existsSync(init) ? [] : ['--init', init]),
+    ...(options.device === 'cuda'
+      ? ['--device', 'cuda', '--workers', '1', '--micro', String(Math.min(65_536, options.tokens))]
+      : []),
     ...(options.shortened ? tiny : []),
   ]);
 }

@@ -17,6 +17,8 @@ export interface Options {
   readonly until: string | undefined;
   /** Tokens of one step. @default 8192 */
   readonly tokens: number;
+  /** `cuda`: an accelerator. @default cpu */
+  readonly device: 'cpu' | 'cuda';
   /** Learning rate at its highest. @default 0.0015 */
   readonly rate: number;
   /** Which side comes first where the model fills in. @default suffix-prefix-middle */
@@ -55,6 +57,7 @@ export function readOptions(
       steps: { type: 'string' },
       until: { type: 'string' },
       tokens: { type: 'string' },
+      device: { type: 'string', default: 'cpu' },
       rate: { type: 'string', default: '0.0015' },
       order: { type: 'string', default: 'suffix-prefix-middle' },
       model: { type: 'string' },
@@ -70,7 +73,8 @@ export function readOptions(
       `Which step? npm run pilot -- ${steps.join('|')} [--work DIRECTORY] [--init FILE.gguf] …`,
     );
   }
-  const { order } = values;
+  const { order, device } = values;
+  if (device !== 'cpu' && device !== 'cuda') throw new Error('--device is cpu or cuda.');
   if (order !== 'suffix-prefix-middle' && order !== 'prefix-suffix-middle') {
     throw new Error('--order is suffix-prefix-middle or prefix-suffix-middle.');
   }
@@ -89,6 +93,7 @@ export function readOptions(
       steps: whole('steps', given.steps, 1, 10_000_000),
       until: values.until,
       tokens: whole('tokens', given.tokens, 512, 4_194_304),
+      device,
       rate: positive('rate', values.rate),
       order,
       model: values.model,

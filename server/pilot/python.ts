@@ -48,10 +48,11 @@ const keepMemory = {
   MALLOC_ARENA_MAX: '1',
 };
 
+/** The exit code; null for a signal, and where there is no Python at all. */
 function ended(args: readonly string[], stdio: 'inherit' | 'ignore'): Promise<number | null> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const child = spawn(python, args, { stdio, cwd: process.cwd(), env: { ...process.env, ...keepMemory } });
-    child.once('error', reject);
+    child.once('error', () => resolve(null));
     child.once('exit', resolve);
   });
 }

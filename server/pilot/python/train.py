@@ -48,6 +48,7 @@ def arguments():
     a.add_argument('--ffn', type=int, default=576)
     a.add_argument('--optimizer', choices=['muon', 'adamw'], default='muon')
     a.add_argument('--workers', type=int, default=2, help='processes of one thread each, which share the rows of a step')
+    a.add_argument('--device', default='cpu', help='cuda: an accelerator, with one worker')
     a.add_argument('--rank', type=int, default=0, help=argparse.SUPPRESS)
     a.add_argument('--meeting', help=argparse.SUPPRESS)
     a.add_argument('--save-seconds', type=float, default=120)
@@ -58,6 +59,8 @@ def arguments():
         a.error('one of --steps and --until says when the run ends')
     if args.tokens % (args.workers * max(args.micro, args.long)) != 0:
         a.error('--tokens is a multiple of --workers times --micro and --long')
+    if args.device != 'cpu' and args.workers != 1:
+        a.error('an accelerator is for one worker: --workers 1')
     return args
 
 
@@ -88,8 +91,8 @@ def check(model, rows):
     for name, (x, y, size) in rows.items():
         bits = 0.0
         for i in range(0, len(x), 4):
-            a, b = x[i : i + 4], y[i : i + 4]
-            bits += model.loss(a, b, torch.ones(b.shape)).item() * b.numel() / math.log(2)
+            a, b = (part[i : i + 4].to(model.emb.device) for part in (x, y))
+            bits += model.loss(a, b, torch.ones(b.shape, device=b.device)).item() * b.numel() / math.log(2)
         out[name] = round(bits / size, 4)
     return out
 
@@ -114,14 +117,16 @@ def optimizers(model, args, team):
 def main():
     args = arguments()
     torch.set_num_threads(1)
+    # On an accelerator: products of fp32 with the precision of TF32.
+    torch.set_float32_matmul_precision('high')
     torch.manual_seed(args.seed)
     os.makedirs(args.run, exist_ok=True)
     team = Team(args.workers, args.rank, args.meeting)
     leads = team.rank == 0
     last = os.path.join(args.run, 'last.pt')
     samples = Samples(args.data, args.seed)
-    saved = torch.load(last) if os.path.exists(last) else None
-    start = saved or (torch.load(args.init) if args.init else None)
+    saved = torch.load(last, map_location='cpu') if os.path.exists(last) else None
+    start = saved or (torch.load(args.init, map_location='cpu') if args.init else None)
     shape = (
         Shape(**start['shape'])
         if start
@@ -130,6 +135,7 @@ def main():
     model = Model(shape)
     if start:
         model.load_state_dict(start['model'])
+    model.to(args.device)
     opts = optimizers(model, args, team)
     state = dict(step=0, tokens=0, began=time.time(), ends=end_of(args.until) if args.until else None, busy=0.0, history=[])
     if saved:
@@ -168,10 +174,10 @@ def main():
         began = time.time()
         rows_at_once = max(1, args.micro // length)
         parts = args.tokens // (rows_at_once * length)
-        total = torch.zeros(())
+        total = torch.zeros((), device=args.device)
         for part in range(team.rank, parts, team.size):
             ids, weights = samples.rows(state['step'], part * rows_at_once, rows_at_once, length)
-            a, b = torch.tensor(ids), torch.tensor(weights)
+            a, b = torch.tensor(ids, device=args.device), torch.tensor(weights, device=args.device)
             loss = model.loss(a[:, :-1], a[:, 1:], b[:, 1:]) / parts
             loss.backward()
             total += loss.detach()
