@@ -76,8 +76,9 @@ async function main(args) {
     await provideChromium();
     await provideCodeServer({ signal });
   }
+  await checkAtOnce(Object.keys(steps).filter((name) => wanted.has(name) && isCheck(name)));
   for (const [name, { title, run: work }] of Object.entries(steps)) {
-    if (!wanted.has(name)) continue;
+    if (!wanted.has(name) || isCheck(name)) continue;
     signal.throwIfAborted();
     try {
       await step(title, work);
@@ -88,6 +89,31 @@ async function main(args) {
       if (name === 'build') return;
     }
   }
+}
+
+/** @param {string} name */
+function isCheck(name) {
+  return name === 'format' || name === 'lint' || name === 'types';
+}
+
+/**
+ * Runs the checks of the source beside each other: each of them keeps one core busy.
+ *
+ * @param {readonly string[]} names
+ */
+async function checkAtOnce(names) {
+  if (names.length === 0) return;
+  const titles = names.map((name) => steps[name]?.title ?? name);
+  await step(titles.join(', '), async (note) => {
+    const ended = await Promise.allSettled(names.map((name) => steps[name]?.run(note)));
+    for (const [index, one] of ended.entries()) {
+      if (one.status === 'fulfilled') continue;
+      complain(one.reason);
+      broken.push((titles[index] ?? '').toLowerCase());
+    }
+    if (broken.length > 0) throw new Failure(`Failed: ${broken.join(', ')}`);
+  }).catch(() => undefined);
+  signal.throwIfAborted();
 }
 
 /**
