@@ -28,12 +28,12 @@ const base: Variation = { name: 'as it is', shape, optimizer: 'muon', rate: 0.00
 export const variations: readonly Variation[] = [
   base,
   { ...base, name: 'AdamW', optimizer: 'adamw' },
-  { ...base, name: 'half the rate', rate: 0.002 },
-  { ...base, name: 'twice the rate', rate: 0.008 },
   { ...base, name: 'vocabulary of 2048', shape: { ...shape, vocabulary: 2048 } },
   { ...base, name: 'vocabulary of 8192', shape: { ...shape, vocabulary: 8192 } },
   { ...base, name: 'deep and narrow', shape: { ...shape, dim: 192, layers: 9, heads: 3, kv: 1, ffn: 448 } },
   { ...base, name: 'flat and wide', shape: { ...shape, dim: 384, layers: 2, heads: 6, kv: 2, ffn: 960 } },
+  { ...base, name: 'half the rate', rate: 0.002 },
+  { ...base, name: 'twice the rate', rate: 0.008 },
 ];
 
 /** Tokens of one step of these runs, and of one row. */

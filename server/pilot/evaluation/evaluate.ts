@@ -59,6 +59,8 @@ export async function evaluate(
   say: (line: string) => void,
 ): Promise<Evaluation> {
   const heldOut = readDocuments(path.join(data, 'heldout.jsonl'));
+  const sizeBytes = statSync(file).size;
+  const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
   const began = performance.now();
   const model = await openModel(file);
   const loadMs = performance.now() - began;
@@ -90,8 +92,8 @@ export async function evaluate(
     const train = long.length === 0 ? [] : readDocuments(path.join(data, 'train.jsonl'));
     return {
       file: path.basename(file),
-      sizeBytes: statSync(file).size,
-      sha256: createHash('sha256').update(readFileSync(file)).digest('hex'),
+      sizeBytes,
+      sha256,
       contextSize: model.contextSize,
       tokensPerSecond: await model.speed(),
       loadMs,
