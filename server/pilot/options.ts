@@ -15,11 +15,11 @@ export interface Options {
   readonly steps: number;
   /** A time of day in UTC, `HH:MM`. */
   readonly until: string | undefined;
-  /** Tokens of one step. @default 8192 */
+  /** Tokens of one step. @default 4096 */
   readonly tokens: number;
   /** `cuda`: an accelerator. @default cpu */
   readonly device: 'cpu' | 'cuda';
-  /** Learning rate at its highest. @default 0.0015 */
+  /** Learning rate at its highest. @default 0.004; of a run that begins with a model: 0.0015 */
   readonly rate: number;
   /** Which side comes first where the model fills in. @default suffix-prefix-middle */
   readonly order: 'suffix-prefix-middle' | 'prefix-suffix-middle';
@@ -58,7 +58,7 @@ export function readOptions(
       until: { type: 'string' },
       tokens: { type: 'string' },
       device: { type: 'string', default: 'cpu' },
-      rate: { type: 'string', default: '0.0015' },
+      rate: { type: 'string' },
       order: { type: 'string', default: 'suffix-prefix-middle' },
       model: { type: 'string' },
       against: { type: 'string' },
@@ -94,7 +94,7 @@ export function readOptions(
       until: values.until,
       tokens: whole('tokens', given.tokens, 512, 4_194_304),
       device,
-      rate: positive('rate', values.rate),
+      rate: positive('rate', values.rate ?? (values.init === undefined ? '0.004' : '0.0015')),
       order,
       model: values.model,
       against: values.against,

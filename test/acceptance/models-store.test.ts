@@ -327,7 +327,7 @@ describe('over JSON-RPC', () => {
     const third = await begin();
     await expect.poll(third.chosen, { timeout: 60_000 }).toBe('alpha ready');
     // Back to what came with Hearth: there is nothing to go back to any more.
-    await third.peer.request('hearth/switchModel', { name: 'hearth-pilot-v0' });
+    await third.peer.request('hearth/switchModel', { name: 'hearth-pilot-v1' });
     await third.end();
     expect(fs.existsSync(path.join(storeOf(home).home, 'chosen.json'))).toBe(false);
   });
@@ -342,7 +342,7 @@ describe('over JSON-RPC', () => {
       return (result as { models: Record<string, unknown>[] }).models;
     };
     expect(await list()).toMatchObject([
-      { name: 'hearth-pilot-v0', chosen: true, state: 'ready', stored: false },
+      { name: 'hearth-pilot-v1', chosen: true, state: 'ready', stored: false },
       { name: 'alpha', chosen: false, state: 'absent', stored: true },
       { name: 'beta', chosen: false },
     ]);
@@ -369,8 +369,8 @@ describe('over JSON-RPC', () => {
       data: { code: 'model_not_found' },
     });
     expect((await peer.request('hearth/switchModel', { name: 'pilot' }))['result']).toBeUndefined();
-    expect((await peer.request('hearth/switchModel', { name: 'hearth-pilot-v0' }))['result']).toBeDefined();
-    expect(await shown()).toBe('hearth-pilot-v0');
+    expect((await peer.request('hearth/switchModel', { name: 'hearth-pilot-v1' }))['result']).toBeDefined();
+    expect(await shown()).toBe('hearth-pilot-v1');
     expect((await askOnce(home.inferenceSocket, say('y', { max_tokens: 2 }))).at(-1)).toMatchObject({
       backend: 'llama',
     });

@@ -87,7 +87,7 @@ describe('row 92: secrets become markers', () => {
     'the bearer of news',
     'AKIA is a prefix',
     '3f2504e0-4f89-11d3-9a0c-0305e82c3301',
-    'hearth-pilot-v0',
+    'hearth-pilot-v1',
     'ünïcode 日本語 \u0000 "quotes" \\ back',
   ])('leaves safe text as it is: %j', (text) => {
     expect(redactText(text)).toBe(text);

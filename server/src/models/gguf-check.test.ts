@@ -94,8 +94,8 @@ test('thresholds of confidence are read, and what are none are not taken', async
 });
 
 test('the embedded model passes', async () => {
-  const pilot = new URL('../../models/pilot/hearth-pilot-v0-q8_0.gguf', import.meta.url);
-  expect(await checkGguf(fileURLToPath(pilot))).toMatchObject({ architecture: 'llama', contextLength: 1024 });
+  const pilot = new URL('../../models/pilot/hearth-pilot-v1-q8_0.gguf', import.meta.url);
+  expect(await checkGguf(fileURLToPath(pilot))).toMatchObject({ architecture: 'llama', contextLength: 2048 });
 });
 
 test('what is no file, is absent, empty, or of another format is called so', async () => {

@@ -1,6 +1,6 @@
 /** A model file that has been found, ready to be checked and loaded. */
 export interface ModelSource {
-  /** Stable name, such as `hearth-pilot-v0`. */
+  /** Stable name, such as `hearth-pilot-v1`. */
   readonly id: string;
   readonly displayName: string;
   /** Absolute path of the GGUF file. */

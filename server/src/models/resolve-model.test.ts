@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -18,10 +18,11 @@ afterAll(async () => {
 
 test('no name, the id and the alias all mean the embedded model, and its checksum is right', async () => {
   const source = await resolveModel(undefined);
-  expect(source).toMatchObject({ id: 'hearth-pilot-v0', threads: 1, sizeBytes: 4_611_424 });
+  expect(source).toMatchObject({ id: 'hearth-pilot-v1', threads: 1 });
+  expect(source.sizeBytes).toBe((await stat(source.path)).size);
   expect(source.caution).toContain('demonstration');
   expect(await resolveModel('pilot')).toEqual(source);
-  expect(await resolveModel('hearth-pilot-v0')).toEqual(source);
+  expect(await resolveModel('hearth-pilot-v1')).toEqual(source);
   await verifyFile(source.path, source.sha256 ?? '', never);
   await expect(verifyFile(source.path, 'f'.repeat(64), never)).rejects.toMatchObject({
     problem: 'checksum',
@@ -36,7 +37,7 @@ test('the embedded model is found from a bundle in the repository and from an in
     await cp(path.join(pilot, 'manifest.json'), path.join(root, place, 'manifest.json'));
     const from = pathToFileURL(path.join(root, 'dist/hearth.cjs')).href;
     expect((await resolveModel(undefined, { from })).path).toBe(
-      path.join(root, place, 'hearth-pilot-v0-q8_0.gguf'),
+      path.join(root, place, 'hearth-pilot-v1-q8_0.gguf'),
     );
   }
 });

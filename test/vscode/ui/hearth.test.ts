@@ -75,7 +75,7 @@ describe('Ask…', () => {
     await workbench.page.locator('.tab').filter({ hasText: 'Write a function' }).waitFor();
     // Without white space: the editor wraps lines where it likes.
     const seen = async (): Promise<string> => (await workbench.visibleText()).replaceAll(/\s/gu, '');
-    await expect.poll(seen).toContain('hearth.model');
+    await expect.poll(seen).toContain('UsetheBestModelforThisMachine');
     await expect.poll(async () => (await answerLines()).length).toBeGreaterThan(0);
     await workbench.toast('asking').waitFor({ state: 'detached' });
     await workbench.shot('ask');

@@ -102,7 +102,6 @@ describe('Use the Best Model for This Machine', () => {
     await runCommand(page, 'Hearth: Switch Model…');
     const rows = page.locator('.quick-input-list .monaco-list-row');
     await rows.filter({ hasText: 'Hearth Pilot' }).first().click();
-    await workbench.toast('Hearth now uses hearth-pilot-v0').waitFor();
     await readyEntry(page).filter({ hasText: 'Hearth Pilot' }).waitFor();
 
     // What follows fetches this one too, perhaps.
@@ -215,8 +214,8 @@ describe('Switch Model…', () => {
     expect(await first.innerText()).toContain('loaded');
     await workbench.shot('switch-model');
     await rows.filter({ hasText: 'Hearth Pilot' }).first().click();
-    await workbench.toast('Hearth now uses hearth-pilot-v0').waitFor();
-    await workbench.toast('Loading hearth-pilot-v0').waitFor({ state: 'hidden' });
+    await workbench.toast('Hearth now uses hearth-pilot-v1').waitFor();
+    await workbench.toast('Loading hearth-pilot-v1').waitFor({ state: 'hidden' });
   });
 });
 

@@ -553,7 +553,7 @@ describe('loading', () => {
     await expectReady(engine);
     expect(phases).toEqual(['checking_local', 'verify', 'mmap', 'kv_cache']);
     expect(progress).toEqual(progress.toSorted((one, other) => one - other));
-    expect(engine.model).toMatchObject({ id: 'hearth-pilot-v0', contextSize: 1024, infill: true });
+    expect(engine.model).toMatchObject({ id: 'hearth-pilot-v1', contextSize: 2048, infill: true });
   });
 
   test('before it is loaded, requests are refused as not ready', async () => {
