@@ -133,7 +133,7 @@ async function main(args) {
   say(`\nHearth is ready (${total()}).\n`);
   if (editor !== '') say(`  Editor   ${editor}`);
   say(`  Socket   ${sidecar.socket}`);
-  say(`  Try      npx hearth generate "function add(a, b) {" --temperature 0${where}`);
+  say(`  Try      npx hearth generate "Write a function that adds two numbers." --temperature 0${where}`);
   if (inBrowser && desktop !== undefined)
     say('  Desktop  npm start -- --desktop   opens the VS Code installed here');
   say('  Stop     Ctrl-C\n');
