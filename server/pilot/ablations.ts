@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
+import * as z from 'zod';
 import { table } from './corpus/report.js';
 import { runPython } from './python.js';
 
@@ -59,8 +60,9 @@ export function stepsOf(one: ModelShape, steps: number): number {
   return Math.round((steps * operationsPerToken(shape)) / operationsPerToken(one));
 }
 
-/** Bits per byte by language at the end of a run. */
-type Ending = Readonly<Record<string, number>>;
+/** What `train.py` says at the end of a run: bits per byte by language, steps and tokens. */
+const endingSchema = z.record(z.string(), z.number());
+type Ending = Readonly<z.infer<typeof endingSchema>>;
 
 /**
  * Trains each variation for a short while with the same computation, the same rows of text and seed, two at once, and
@@ -117,16 +119,7 @@ async function ending(
       ...['--optimizer', optimizer, '--lr', String(rate), '--check-seconds', '1e9'],
     ]);
   }
-  return numbersIn(readFileSync(result, 'utf8'));
-}
-
-function numbersIn(text: string): Ending {
-  const value: unknown = JSON.parse(text);
-  return Object.fromEntries(
-    Object.entries(typeof value === 'object' && value !== null ? value : {}).filter(
-      (entry): entry is [string, number] => typeof entry[1] === 'number',
-    ),
-  );
+  return endingSchema.parse(JSON.parse(readFileSync(result, 'utf8')));
 }
 
 /** The same text with each of the vocabularies. */

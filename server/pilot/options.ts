@@ -11,7 +11,7 @@ export interface Options {
   readonly vocabulary: number;
   /** A model file to begin with; undefined: with nothing. */
   readonly init: string | undefined;
-  /** Steps of training, unless `until` says when it ends. @default 20000 */
+  /** Steps of training, unless `until` says when it ends. @default 20000; of `ablate`, for each run: 200 */
   readonly steps: number;
   /** A time of day in UTC, `HH:MM`. */
   readonly until: string | undefined;
@@ -35,7 +35,7 @@ export interface Options {
 const defaults = {
   vocabulary: '4096',
   steps: '20000',
-  tokens: '8192',
+  tokens: '4096',
   places: String(wholeEvaluation.lines),
 };
 /** What a shortened run has instead of the defaults. */
@@ -66,8 +66,9 @@ export function readOptions(
       shortened: { type: 'boolean', default: false },
     },
   });
-  const given = { ...(values.shortened ? shortenedDefaults : defaults), ...values };
   const [step = '', ...rest] = positionals;
+  const usual = step === 'ablate' ? { ...defaults, steps: '200' } : defaults;
+  const given = { ...(values.shortened ? shortenedDefaults : usual), ...values };
   if (!steps.includes(step) || rest.length > 0) {
     throw new Error(
       `Which step? npm run pilot -- ${steps.join('|')} [--work DIRECTORY] [--init FILE.gguf] …`,

@@ -609,7 +609,10 @@ export class Daemon implements DaemonApi {
     });
   }
 
-  /** The one that answers where no model is named first: the engines that the daemon was started with, without those that had to make room, and those of the moment. */
+  /**
+   * The engines that the daemon was started with, without those that had to make room, and those of the moment. First comes
+   * the one that answers where no model is named.
+   */
   #allEngines(): readonly Engine[] {
     const own = this.#parts.engines.filter(({ state }) => this.isStopping || state.kind !== 'stopped');
     const all = [...new Set([...own, ...(this.models?.pool.engines ?? [])])];

@@ -174,6 +174,11 @@ describe('the command line', () => {
   test('knows its steps and its bounds', () => {
     const { step, options } = readOptions(['evaluate', '--work', '/w', '--places', '60'], ['evaluate']);
     expect([step, options.work, options.size.lines, options.size.blocks]).toEqual(['evaluate', '/w', 60, 10]);
+    const train = (...args: readonly string[]) => readOptions(['train', ...args], ['train']).options;
+    expect(train()).toMatchObject({ vocabulary: 4096, steps: 20_000, tokens: 4096, rate: 0.004 });
+    expect(train('--init', 'a.gguf', '--steps', '5')).toMatchObject({ steps: 5, rate: 0.0015 });
+    expect(train('--shortened', '--tokens', '2048')).toMatchObject({ steps: 20, tokens: 2048 });
+    expect(readOptions(['ablate'], ['ablate']).options.steps).toBe(200);
     expect(() => readOptions([], ['evaluate'])).toThrow(/Which step/);
     expect(() => readOptions(['evaluate', '--seed', 'x'], ['evaluate'])).toThrow(/--seed is a whole number/);
     expect(() => readOptions(['evaluate', '--until', '25:00'], ['evaluate'])).toThrow(/time of day/);

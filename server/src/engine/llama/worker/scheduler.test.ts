@@ -323,28 +323,32 @@ test('given a step that a busy core holds up, then it is given up and made again
   expect(threads.slice(0, 11)).toEqual([...Array<number>(10).fill(2), 1]);
 });
 
+/** A driver with two threads that can hold up the thread of the event loop. */
+class InPlaceDriver extends FakeDriver {
+  override readonly info = {
+    contextSize: 1024,
+    infill: false,
+    threads: 2,
+    choice: { threads: 2, narrowMs: 16, wideMs: 10 },
+    driver: 'ffi',
+  } as const;
+  override readonly abilities = {
+    mostThreads: 2,
+    stepTokens: 64,
+    promptTokens: 64,
+    interrupts: true,
+    inPlace: true,
+    copies: false,
+    draftTokens: 0,
+  };
+  override threads = 2;
+}
+
 test('given short steps, then they hold up the thread, and what comes is heard between them; long ones never do', async () => {
   let stepMs = 10;
   let clock = 0;
   const asked: (number | undefined)[] = [];
-  class QuickDriver extends FakeDriver {
-    override readonly info = {
-      contextSize: 1024,
-      infill: false,
-      threads: 2,
-      choice: { threads: 2, narrowMs: 16, wideMs: 10 },
-      driver: 'ffi',
-    } as const;
-    override readonly abilities = {
-      mostThreads: 2,
-      stepTokens: 64,
-      promptTokens: 64,
-      interrupts: true,
-      inPlace: true,
-      copies: false,
-      draftTokens: 0,
-    };
-    override threads = 2;
+  class QuickDriver extends InPlaceDriver {
     /** At once: no turn of the event loop lies within a step. */
     override step(items: readonly StepItem[], inPlaceMs?: number): Promise<readonly StepOutcome[]> {
       clock += stepMs;
@@ -373,24 +377,7 @@ test('given short steps, then they hold up the thread, and what comes is heard b
 test('given a step that held up the thread for too long, then it is made again with one thread', async () => {
   let clock = 0;
   const made: { readonly threads: number; readonly inPlaceMs: number | undefined }[] = [];
-  class HeldDriver extends FakeDriver {
-    override readonly info = {
-      contextSize: 1024,
-      infill: false,
-      threads: 2,
-      choice: { threads: 2, narrowMs: 16, wideMs: 10 },
-      driver: 'ffi',
-    } as const;
-    override readonly abilities = {
-      mostThreads: 2,
-      stepTokens: 64,
-      promptTokens: 64,
-      interrupts: true,
-      inPlace: true,
-      copies: false,
-      draftTokens: 0,
-    };
-    override threads = 2;
+  class HeldDriver extends InPlaceDriver {
     override step(items: readonly StepItem[], inPlaceMs?: number): Promise<readonly StepOutcome[]> {
       made.push({ threads: this.threads, inPlaceMs });
       const isHeld = this.threads === 2 && made.length >= 10;

@@ -91,7 +91,6 @@ export async function loadFfiDriver(
     embedding.setThreads(limit);
     return embedding;
   }
-  const watch = new StepWatch();
   const { result: context, lines } = await captureLog(native, () =>
     FfiContext.open(model, {
       sequences: order.sequences,
@@ -100,7 +99,8 @@ export async function loadFfiDriver(
       outputs: Math.min(batchSize, order.sequences * (1 + draftTokens)),
       threads: 1,
       quantised: order.keyValueType === 'q8_0',
-      watch,
+      // A step on a graphics card is waited for elsewhere.
+      ...(order.gpu === undefined ? { watch: new StepWatch() } : {}),
     }),
   );
   if (context === undefined) {

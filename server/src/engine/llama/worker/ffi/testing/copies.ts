@@ -1,7 +1,4 @@
-import { FfiContext } from '../ffi-context.js';
-import type { BatchToken } from '../ffi-context.js';
-import { FfiModel } from '../ffi-model.js';
-import { openNative } from '../open-native.js';
+import { openContext, piece } from './open-context.js';
 
 /**
  * Copies between sequences, and says as JSON what came of it:
@@ -13,23 +10,8 @@ import { openNative } from '../open-native.js';
 
 const [mode = '', file = ''] = process.argv.slice(2);
 
-const { native } = await openNative();
-const model = new FfiModel(
-  native,
-  await native.loadModel(file, { ...native.modelDefaults(), n_gpu_layers: 0 }),
-);
-const options = { sequences: 3, contextSize: 256, batchSize: 64, outputs: 4, threads: 1 };
-const context = await FfiContext.open(model, options);
-if (context === undefined) throw new Error('no context');
+const { native, context } = await openContext(file, { sequences: 3 });
 
-const text = Array.from({ length: 20 }, (_, index) => 3 + ((index * 7) % 40));
-const piece = (sequence: number, from: number, to: number): readonly BatchToken[] =>
-  text.slice(from, to).map((token, index) => ({
-    token,
-    sequence,
-    position: from + index,
-    output: from + index === to - 1,
-  }));
 const lastLogits = (count: number): readonly number[] => [...context.logits(count - 1)];
 
 await context.decode(piece(0, 0, 20));
@@ -65,7 +47,6 @@ process.kill(process.pid, 'SIGKILL');
 
 /** The same tokens in the same pieces, on a sequence that nothing was copied to. */
 async function evaluateAlone(): Promise<readonly number[]> {
-  if (context === undefined) throw new Error('no context');
   await context.decode(piece(2, 0, 10));
   await context.decode(piece(2, 10, 15));
   const logits = lastLogits(5);

@@ -1,8 +1,5 @@
-import { FfiContext } from '../ffi-context.js';
-import type { BatchToken } from '../ffi-context.js';
-import { FfiModel } from '../ffi-model.js';
-import { openNative } from '../open-native.js';
 import { StepWatch } from '../step-watch.js';
+import { openContext, piece } from './open-context.js';
 
 /**
  * Decodes on this thread and on another one, and says as JSON whether that differs:
@@ -12,24 +9,9 @@ import { StepWatch } from '../step-watch.js';
 
 const [file = ''] = process.argv.slice(2);
 
-const { native } = await openNative();
-const model = new FfiModel(
-  native,
-  await native.loadModel(file, { ...native.modelDefaults(), n_gpu_layers: 0 }),
-);
 const watch = new StepWatch();
-const options = { sequences: 2, contextSize: 256, batchSize: 64, outputs: 4, threads: 1, watch };
-const context = await FfiContext.open(model, options);
-if (context === undefined) throw new Error('no context');
+const { context } = await openContext(file, { sequences: 2, watch });
 
-const text = Array.from({ length: 40 }, (_, index) => 3 + ((index * 7) % 40));
-const piece = (sequence: number, from: number, to: number): readonly BatchToken[] =>
-  text.slice(from, to).map((token, index) => ({
-    token,
-    sequence,
-    position: from + index,
-    output: from + index === to - 1,
-  }));
 const last = (count: number): string => context.logits(count - 1).join(' ');
 
 await context.decode(piece(0, 0, 20));
