@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FrameLocator, Locator, Page } from 'playwright-core';
+import { onTestFailed } from 'vitest';
 import { openBrowser, takeScreenshot } from './browser.js';
 import { startTestEditor, type TestEditor, type TestEditorOptions } from './test-editor.js';
 
@@ -14,8 +15,6 @@ const spamMs = 1000;
 export interface Workbench {
   readonly page: Page;
   readonly editor: TestEditor;
-  /** Runs a command by its title in the palette, such as `Hearth: Show Log`. */
-  readonly palette: (command: string) => Promise<void>;
   /** Types into the input box that is open, and accepts it. */
   readonly answer: (text: string) => Promise<void>;
   /** Opens a file of the workspace by its name in the explorer. @returns its editor */
@@ -41,6 +40,11 @@ export interface Workbench {
   readonly webview: () => FrameLocator;
   /** Takes a picture: `test/output/screenshots/<name>.png`. @returns its path */
   readonly shot: (name: string) => Promise<string>;
+  /**
+   * Where the test that runs fails: takes a picture of the page, and adds to the failure what the page says, for whoever
+   * has only the test's output.
+   */
+  readonly keepPicture: (name: string) => void;
   /** Loads the page anew and waits for the workbench. */
   readonly reload: () => Promise<void>;
   /** Closes the browser, ends the editor and everything that it started, and removes its files. */
@@ -62,13 +66,6 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
   const toast = (text: string | RegExp): Locator =>
     page.locator('.notifications-toasts .notification-list-item').filter({ hasText: text }).first();
   const input = page.locator('.quick-input-widget .quick-input-box input').first();
-  const palette = async (command: string): Promise<void> => {
-    await page.keyboard.press('F1');
-    await input.waitFor({ state: 'visible' });
-    await input.fill(`>${command}`);
-    await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: command }).first().waitFor();
-    await page.keyboard.press('Enter');
-  };
   const shown = async (): Promise<void> => {
     await page.locator('.monaco-workbench').waitFor();
     await page.locator('.statusbar-item').first().waitFor();
@@ -84,7 +81,6 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
   return {
     page,
     editor,
-    palette,
     async answer(text) {
       await input.waitFor({ state: 'visible' });
       await input.fill(text);
@@ -128,10 +124,33 @@ export async function openWorkbench(options: TestEditorOptions = {}): Promise<Wo
     row: (text) => page.locator('.monaco-list-row').filter({ hasText: text }).first(),
     webview: () => page.frameLocator('iframe.webview.ready').frameLocator('#active-frame'),
     shot: (name) => takeScreenshot(page, name),
+    keepPicture(name) {
+      onTestFailed(async ({ task }) => {
+        await takeScreenshot(page, name);
+        const words = await wordsOf(page);
+        const failure = task.result?.errors?.at(-1);
+        if (failure !== undefined) failure.message += `\n${words}`;
+      });
+    },
     async reload() {
       await page.reload();
       await shown();
     },
     stop,
   };
+}
+
+/** What the page says around its editors: tabs, status bar, notifications, and the box of the palette with its list. */
+async function wordsOf(page: Page): Promise<string> {
+  const said = async (what: string, selector: string): Promise<string> => {
+    const texts = await page.locator(`${selector}:visible`).allInnerTexts();
+    return `${what}: ${texts.map((text) => text.replaceAll(/\s+/g, ' ').trim()).join(' | ')}`;
+  };
+  const lines = await Promise.all([
+    said('active tab', '.editor-group-container.active .tab.active'),
+    said('status bar', '.statusbar-item'),
+    said('notifications', '.notification-list-item'),
+    said('palette', '.quick-input-widget .monaco-list-row'),
+  ]);
+  return `The page said:\n${lines.join('\n')}`;
 }

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Locator } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
 import { askHealth, cancelledRequests, engineStopped, readyEntry, runCommand } from './hearth-page.js';
 
@@ -118,7 +118,7 @@ async function offered(title: string): Promise<Locator> {
 
 describe('what cannot be done', () => {
   it('is said, with what to do about it', async () => {
-    keepPicture('cannot-failed');
+    workbench.keepPicture('cannot-failed');
     const { page } = workbench;
     await goTo('// the end');
     await runCommand(page, 'Hearth: Explain');
@@ -141,7 +141,7 @@ describe('what cannot be done', () => {
 
 describe('the lightbulb', () => {
   it('offers to explain a problem, and does so in a document beside', async () => {
-    keepPicture('lightbulb-explain-failed');
+    workbench.keepPicture('lightbulb-explain-failed');
     await goToProblem();
     const explain = await offered('Explain with Hearth: Property');
     await workbench.shot('lightbulb');
@@ -151,7 +151,7 @@ describe('the lightbulb', () => {
   });
 
   it('offers to fix a problem, and the fix is a change to be decided', async () => {
-    keepPicture('lightbulb-failed');
+    workbench.keepPicture('lightbulb-failed');
     await goToProblem();
     await (await offered('Fix with Hearth')).click();
     await lens('Accept all').first().waitFor();
@@ -190,14 +190,14 @@ describe('Generate Commit Message', () => {
   });
 
   it('says that nothing is staged, and what to do', async () => {
-    keepPicture('nothing-staged-failed');
+    workbench.keepPicture('nothing-staged-failed');
     await openChanges();
     await button('Generate Commit Message').click();
     await workbench.toast('Nothing is staged').waitFor();
   });
 
   it('streams a message for what is staged into the box', async () => {
-    keepPicture('commit-message-failed');
+    workbench.keepPicture('commit-message-failed');
     appendFileSync(path.join(workbench.editor.workspace, 'total.ts'), '// more\n');
     git('add', 'total.ts');
     await openChanges();
@@ -216,7 +216,7 @@ describe('Generate Commit Message', () => {
   });
 
   it('stops at a click, and what stood there before comes back', async () => {
-    keepPicture('commit-stop-failed');
+    workbench.keepPicture('commit-stop-failed');
     await hint('slowly');
     await button('Generate Commit Message').click();
     await box().filter({ hasText: 'never never' }).waitFor();
@@ -228,7 +228,7 @@ describe('Generate Commit Message', () => {
   });
 
   it('stops where somebody types into the box, and loses no key of theirs', async () => {
-    keepPicture('commit-typing-failed');
+    workbench.keepPicture('commit-typing-failed');
     const { page } = workbench;
     await hint('slowly');
     await button('Generate Commit Message').click();
@@ -247,7 +247,7 @@ describe('Generate Commit Message', () => {
 
 describe('the terminal', () => {
   it('has its selection explained, and the clipboard keeps what it held', async () => {
-    keepPicture('terminal-failed');
+    workbench.keepPicture('terminal-failed');
     const { page } = workbench;
     await page.evaluate("navigator.clipboard.writeText('kept')");
     await runCommand(page, 'Terminal: Create New Terminal');
@@ -267,7 +267,7 @@ describe('the terminal', () => {
 
 describe('Stop', () => {
   it('ends an answer that is written into a document, and the engine', async () => {
-    keepPicture('ask-stop-failed');
+    workbench.keepPicture('ask-stop-failed');
     await runCommand(workbench.page, 'Hearth: Ask…');
     await workbench.answer('Count slowly');
     await line('never never').waitFor();
@@ -278,7 +278,7 @@ describe('Stop', () => {
   });
 
   it('ends the reading of a long prompt, of which it is told how far it is, and the engine', async () => {
-    keepPicture('prefill-stop-failed');
+    workbench.keepPicture('prefill-stop-failed');
     await runCommand(workbench.page, 'View: Focus First Editor Group');
     await runCommand(workbench.page, 'Hearth: Ask…');
     await workbench.answer('Read slowly');
@@ -292,7 +292,7 @@ describe('Stop', () => {
   });
 
   it('ends what is written on at the cursor, and the engine', async () => {
-    keepPicture('continue-stop-failed');
+    workbench.keepPicture('continue-stop-failed');
     const { page } = workbench;
     await runCommand(page, 'View: Focus First Editor Group');
     await page.keyboard.press('Control+Shift+E');
@@ -318,7 +318,7 @@ describe('Stop', () => {
     ['Explain Terminal Selection', 'asking'],
   ])('ends what %s began, and the engine', async (title, words) => {
     const name = title.toLowerCase().replaceAll(/[^a-z]+/g, '-');
-    keepPicture(`stop-${name}-failed`);
+    workbench.keepPicture(`stop-${name}-failed`);
     const { page } = workbench;
     if (title === 'Explain Terminal Selection') {
       await runCommand(page, 'Terminal: Create New Terminal');
@@ -330,6 +330,7 @@ describe('Stop', () => {
       await runCommand(page, 'View: Focus First Editor Group');
       await page.keyboard.press('Control+Home');
       await goRight('const '.length);
+      await workbench.statusBarItem('Ln 1, Col 7').waitFor();
       if (!title.startsWith('Suggest')) await page.keyboard.press('Control+a');
     }
     const before = cancelledRequests(workbench.editor);
@@ -344,7 +345,7 @@ describe('Stop', () => {
 
 describe('the menu of the editor', () => {
   it('has the commands under Hearth', async () => {
-    keepPicture('editor-menu-failed');
+    workbench.keepPicture('editor-menu-failed');
     const { page } = workbench;
     await runCommand(page, 'View: Close All Editor Groups');
     await discard();
@@ -366,7 +367,7 @@ describe('the menu of the editor', () => {
 
 describe('Suggest Names', () => {
   it('offers names, and renames to the one that is picked', async () => {
-    keepPicture('names-failed');
+    workbench.keepPicture('names-failed');
     const { page } = workbench;
     await runCommand(page, 'View: Focus First Editor Group');
     await runCommand(page, 'File: Revert File');
@@ -391,7 +392,7 @@ describe('where there is no model', () => {
   });
 
   it('each command says so, and what to do', async () => {
-    keepPicture('no-model-failed');
+    workbench.keepPicture('no-model-failed');
     const { page } = workbench;
     await goTo('console.');
     for (const title of [
@@ -420,7 +421,7 @@ describe('where there is no model', () => {
   });
 
   it('the message restarts it at a click, once there is one again', async () => {
-    keepPicture('restart-button-failed');
+    workbench.keepPicture('restart-button-failed');
     const { page } = workbench;
     await runCommand(page, 'Notifications: Clear All Notifications');
     await runCommand(page, 'Hearth: Ask…');
@@ -433,7 +434,7 @@ describe('where there is no model', () => {
   });
 
   it('the message leads to the setting that names one', async () => {
-    keepPicture('no-model-setting-failed');
+    workbench.keepPicture('no-model-setting-failed');
     const { page } = workbench;
     await page.keyboard.press('Escape');
     await runCommand(page, 'Hearth: Ask…');
@@ -466,10 +467,4 @@ async function discard(): Promise<void> {
     await dialog.getByText("Don't Save", { exact: true }).click();
     await dialog.waitFor({ state: 'hidden' });
   }
-}
-
-function keepPicture(name: string): void {
-  onTestFailed(async () => {
-    await workbench.shot(name);
-  });
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { DoneFrame, Health } from '@hearth/protocol';
 import { connect as connectClient } from '@hearth/protocol/node';
 import type { Locator } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
 import { askHealth, readyEntry, runCommand } from './hearth-page.js';
 
@@ -31,7 +31,7 @@ afterAll(async () => {
 
 describe('the status bar', () => {
   it('shows the model once it is ready, and says more when one points at it', async () => {
-    keepPicture('status-bar-failed');
+    workbench.keepPicture('status-bar-failed');
     await ready().hover();
     const hover = workbench.page.locator('.monaco-hover').filter({ hasText: 'tokens of context' });
     await hover.waitFor();
@@ -40,7 +40,7 @@ describe('the status bar', () => {
   });
 
   it('offers the quick actions at a click', async () => {
-    keepPicture('quick-actions-failed');
+    workbench.keepPicture('quick-actions-failed');
     await ready().click();
     await workbench.page
       .locator('.quick-input-list .monaco-list-row')
@@ -53,7 +53,7 @@ describe('the status bar', () => {
 
 describe('ghost text', () => {
   it('appears while one types, and Tab accepts it', async () => {
-    keepPicture('ghost-text-failed');
+    workbench.keepPicture('ghost-text-failed');
     const { page } = workbench;
     await workbench.openFile('add.ts');
     await page.keyboard.press('Control+End');
@@ -69,7 +69,7 @@ describe('ghost text', () => {
 
 describe('Ask…', () => {
   it('streams an answer into a document beside, and says what the model is', async () => {
-    keepPicture('ask-failed');
+    workbench.keepPicture('ask-failed');
     await run('Hearth: Ask…');
     await workbench.answer('Write a function that adds two numbers.');
     await workbench.page.locator('.tab').filter({ hasText: 'Write a function' }).waitFor();
@@ -85,7 +85,7 @@ describe('Ask…', () => {
 
 describe('Continue From Cursor', () => {
   it('writes on at the cursor, and one undo takes it back', async () => {
-    keepPicture('continue-failed');
+    workbench.keepPicture('continue-failed');
     const { page } = workbench;
     await workbench.openFile('notes.py');
     await expect.poll(() => workbench.visibleText()).toContain('return a + b');
@@ -102,7 +102,7 @@ describe('Continue From Cursor', () => {
 
 describe('the views', () => {
   it('show the model with its figures, and what happened', async () => {
-    keepPicture('views-failed');
+    workbench.keepPicture('views-failed');
     await workbench.openContainer('Hearth');
     // Newest first: what lies further back may be out of sight.
     for (const label of ['Context', 'Breaker', 'Requests', 'request done']) {
@@ -112,7 +112,7 @@ describe('the views', () => {
   });
 
   it('show what is being generated, and cancel it', async () => {
-    keepPicture('streams-failed');
+    workbench.keepPicture('streams-failed');
     const client = await connectClient({ path: join(workbench.editor.runtimeDirectory, 'hearth.sock') });
     try {
       // Under this grammar no text is ever complete, so that only `max_tokens` or a cancellation ends it.
@@ -133,7 +133,7 @@ describe('the views', () => {
   });
 
   it('filter what happened by level, and say so', async () => {
-    keepPicture('activity-filter-failed');
+    workbench.keepPicture('activity-filter-failed');
     const { page } = workbench;
     await run('Hearth: Filter Activity by Level');
     await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: 'Errors only' }).click();
@@ -147,7 +147,7 @@ describe('the views', () => {
 
 describe('a sidecar that is killed', () => {
   it('comes back by itself', async () => {
-    keepPicture('recovery-failed');
+    workbench.keepPicture('recovery-failed');
     const { pid } = await health();
     process.kill(pid, 'SIGKILL');
     await workbench.statusBarItem(/restarting|starting|loading/).waitFor();
@@ -219,11 +219,4 @@ async function untilCancelled(generate: () => Promise<DoneFrame>): Promise<DoneF
 
 function health(): Promise<Health> {
   return askHealth(workbench.editor.runtimeDirectory);
-}
-
-/** Takes a picture of the workbench if this test fails. */
-function keepPicture(name: string): void {
-  onTestFailed(async () => {
-    await workbench.shot(name);
-  });
 }

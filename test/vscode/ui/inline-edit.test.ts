@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFailed } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
 import { cancelledRequests, engineStopped, finishedRequests, readyEntry, runCommand } from './hearth-page.js';
 
@@ -114,7 +114,7 @@ async function ask(instruction: string): Promise<void> {
 
 describe('Edit Inline', () => {
   it('streams a change that can be stopped, which stops the engine and leaves what is there to be decided', async () => {
-    keepPicture('inline-edit-stop-failed');
+    workbench.keepPicture('inline-edit-stop-failed');
     await selectAll();
     await ask('Take readonly numbers and do not log.');
     await box().filter({ hasText: 'writing…' }).waitFor();
@@ -129,7 +129,7 @@ describe('Edit Inline', () => {
   });
 
   it('marks what goes and what comes, takes one change, leaves another, and one undo takes all of it back', async () => {
-    keepPicture('inline-edit-failed');
+    workbench.keepPicture('inline-edit-failed');
     await selectAll();
     await ask('Take readonly numbers and do not log.');
     await lens('Accept all').first().waitFor();
@@ -155,7 +155,7 @@ describe('Edit Inline', () => {
   });
 
   it('goes on from there with another sentence, and one undo takes all of it back', async () => {
-    keepPicture('inline-edit-follow-up-failed');
+    workbench.keepPicture('inline-edit-follow-up-failed');
     const { page } = workbench;
     await selectAll();
     await ask('At once: take readonly numbers and do not log.');
@@ -182,7 +182,7 @@ describe('Edit Inline', () => {
   });
 
   it('says so where the model answers in prose, which Retry has written anew, and which can be taken back', async () => {
-    keepPicture('inline-edit-prose-failed');
+    workbench.keepPicture('inline-edit-prose-failed');
     await selectAll();
     await ask('Only talk.');
     const prose = box().filter({ hasText: 'no block of code: see whether this is code' });
@@ -201,7 +201,7 @@ describe('Edit Inline', () => {
   });
 
   it('says of code that is too long for the model what to do', async () => {
-    keepPicture('inline-edit-too-long-failed');
+    workbench.keepPicture('inline-edit-too-long-failed');
     await workbench.openFile('long.ts');
     await selectAll();
     await ask('Shorten it.');
@@ -213,7 +213,7 @@ describe('Edit Inline', () => {
   });
 
   it('goes on while the document is edited elsewhere', async () => {
-    keepPicture('inline-edit-elsewhere-failed');
+    workbench.keepPicture('inline-edit-elsewhere-failed');
     const { page } = workbench;
     await selectAll();
     await ask('Take readonly numbers and do not log.');
@@ -232,7 +232,7 @@ describe('Edit Inline', () => {
   });
 
   it('ends where somebody types into what it rewrites, keeps that, and says so', async () => {
-    keepPicture('inline-edit-conflict-failed');
+    workbench.keepPicture('inline-edit-conflict-failed');
     const { page } = workbench;
     await selectAll();
     await ask('Take readonly numbers and do not log.');
@@ -253,7 +253,7 @@ describe('Edit Inline', () => {
   });
 
   it('says of a locked document that it cannot be changed, stops, and goes on once it is unlocked', async () => {
-    keepPicture('inline-edit-locked-failed');
+    workbench.keepPicture('inline-edit-locked-failed');
     const { page } = workbench;
     await workbench.openFile('locked.ts');
     await runCommand(page, 'File: Reset Active Editor Read-only in Session');
@@ -280,10 +280,3 @@ describe('Edit Inline', () => {
     await box().waitFor({ state: 'detached' });
   });
 });
-
-/** Keeps a picture of the page where the test fails. */
-function keepPicture(name: string): void {
-  onTestFailed(async () => {
-    await workbench.shot(name);
-  });
-}

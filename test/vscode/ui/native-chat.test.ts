@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Locator } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { chunk, json, UpstreamServer, type Seen } from '../../support/upstream.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
 import { cancelledRequests, engineStopped, readyEntry, runCommand } from './hearth-page.js';
@@ -79,7 +79,7 @@ beforeEach(() => {
 
 describe("Hearth in VS Code's chat", () => {
   it('is set up by one command, without an account', async () => {
-    keepPicture('native-setup-failed');
+    workbench.keepPicture('native-setup-failed');
     await runCommand(workbench.page, "Hearth: Use Hearth in VS Code's Chat");
     await expect.poll(settings, patient).toMatchObject(chatSettings);
     await expect.poll(groups, patient).toEqual([{ name: 'Hearth', vendor: 'hearth' }]);
@@ -88,7 +88,7 @@ describe("Hearth in VS Code's chat", () => {
 
 describe('inline chat', () => {
   it('applies the edit that the model makes by a call, and lets it be kept', async () => {
-    keepPicture('native-inline-chat-failed');
+    workbench.keepPicture('native-inline-chat-failed');
     script = (_, response) => call(response, 'replace_string_in_file', edit('add.ts', 'a + b', 'a * b'));
     await askInline('add.ts', 'Multiply in place of adding');
     await line('return a * b').waitFor();
@@ -102,7 +102,7 @@ describe('inline chat', () => {
   });
 
   it('says that nothing was changed where the model only talks', async () => {
-    keepPicture('native-inline-prose-failed');
+    workbench.keepPicture('native-inline-prose-failed');
     script = (_, response) => say(response, ['You could ', 'use a product.']);
     await askInline('sum.ts', 'Multiply');
     await inlineAnswer('Nothing was changed').waitFor();
@@ -111,7 +111,7 @@ describe('inline chat', () => {
   });
 
   it('says why there is no answer', async () => {
-    keepPicture('native-inline-failure-failed');
+    workbench.keepPicture('native-inline-failure-failed');
     script = (_, response) => void response.destroy();
     await askInline('sum.ts', 'Multiply');
     await inlineAnswer('the connection to the service broke').waitFor();
@@ -120,7 +120,7 @@ describe('inline chat', () => {
 
 describe('Stop in inline chat', () => {
   it('stops the engine', async () => {
-    keepPicture('native-inline-stop-failed');
+    workbench.keepPicture('native-inline-stop-failed');
     const cancelled = cancelledRequests(workbench.editor);
     let stopped = (): void => undefined;
     const isStopped = new Promise<void>((resolve) => {
@@ -150,7 +150,7 @@ describe('Stop in inline chat', () => {
 
 describe('chat as an agent', () => {
   it('edits a file by a call, gets the result, and answers', async () => {
-    keepPicture('native-agent-failed');
+    workbench.keepPicture('native-agent-failed');
     script = ({ messages }, response) => {
       if (messages.some(({ role }) => role === 'tool')) say(response, ['It multiplies ', 'now.']);
       else call(response, 'replace_string_in_file', edit('times.ts', 'a + b', 'a * b'));
@@ -168,12 +168,12 @@ describe('chat as an agent', () => {
   });
 
   it('stops the engine when it is stopped', async () => {
-    keepPicture('native-agent-stop-failed');
+    workbench.keepPicture('native-agent-stop-failed');
     await stopWhileCounting('Count');
   });
 
   it('says why there is no answer', async () => {
-    keepPicture('native-agent-failure-failed');
+    workbench.keepPicture('native-agent-failure-failed');
     script = (_, response) => void response.destroy();
     await ask('Fail');
     await chat().getByText('the connection to the service broke').waitFor();
@@ -184,7 +184,7 @@ describe('chat as an agent', () => {
 
 describe('@hearth', () => {
   it('explains the file that is open, and remembers what was said', async () => {
-    keepPicture('participant-explain-failed');
+    workbench.keepPicture('participant-explain-failed');
     script = (_, response) => say(response, ['It adds ', 'two numbers.']);
     await open('sum.ts');
     await ask('@hearth /explain in one sentence');
@@ -205,7 +205,7 @@ describe('@hearth', () => {
   });
 
   it('fixes, documents and tests what is open, and says what is wrong with it', async () => {
-    keepPicture('participant-code-failed');
+    workbench.keepPicture('participant-code-failed');
     await open('wrong.ts');
     await workbench.page.locator('.squiggly-error').first().waitFor();
     script = (_, response) =>
@@ -228,7 +228,7 @@ describe('@hearth', () => {
   });
 
   it('tells of the daemon, its models and its queue without asking a model', async () => {
-    keepPicture('participant-health-failed');
+    workbench.keepPicture('participant-health-failed');
     const before = asked().length;
     await ask('@hearth /health ');
     await chat().getByText('Context: 65,536 tokens').waitFor();
@@ -240,7 +240,7 @@ describe('@hearth', () => {
   });
 
   it('says what to do where the code is larger than the context, and where there is none', async () => {
-    keepPicture('participant-bad-input-failed');
+    workbench.keepPicture('participant-bad-input-failed');
     await open('big.txt');
     await ask('@hearth /tests ');
     await chat().getByText('room for 61440 beside the answer. Select or attach less').waitFor();
@@ -251,7 +251,7 @@ describe('@hearth', () => {
   });
 
   it('stops the engine when it is stopped', async () => {
-    keepPicture('participant-stop-failed');
+    workbench.keepPicture('participant-stop-failed');
     await stopWhileCounting('@hearth count');
   });
 });
@@ -276,7 +276,7 @@ describe('while a long prompt is read', () => {
   }
 
   it('the status bar says so for chat, and for how long, until the answer begins', async () => {
-    keepPicture('native-prefill-failed');
+    workbench.keepPicture('native-prefill-failed');
     const held = hold();
     await ask('Read this long prompt');
     await held.came;
@@ -289,7 +289,7 @@ describe('while a long prompt is read', () => {
   });
 
   it('@hearth says so in its answer', async () => {
-    keepPicture('participant-prefill-failed');
+    workbench.keepPicture('participant-prefill-failed');
     const held = hold();
     await ask('@hearth read this long prompt');
     await held.came;
@@ -309,7 +309,7 @@ describe('where there is no model', () => {
   });
 
   it('@hearth says so, and what to do', async () => {
-    keepPicture('participant-no-model-failed');
+    workbench.keepPicture('participant-no-model-failed');
     await ask('@hearth hello');
     await chat().getByText('Hearth has no model to answer with').waitFor();
     await chat().getByText('Choose a Model', { exact: true }).waitFor();
@@ -321,7 +321,7 @@ describe('where there is no model', () => {
   });
 
   it('chat says so, and what to do', async () => {
-    keepPicture('native-no-model-failed');
+    workbench.keepPicture('native-no-model-failed');
     await ask('hello');
     await expect
       .poll(() => chat().innerText(), patient)
@@ -329,7 +329,7 @@ describe('where there is no model', () => {
   });
 
   it('inline chat says so, and what to do', async () => {
-    keepPicture('native-inline-no-model-failed');
+    workbench.keepPicture('native-inline-no-model-failed');
     await askInline('sum.ts', 'Multiply');
     await inlineAnswer('Hearth has no model to answer with').waitFor();
   });
@@ -337,7 +337,7 @@ describe('where there is no model', () => {
 
 describe('what was set up', () => {
   it('is undone by one command', async () => {
-    keepPicture('native-undo-failed');
+    workbench.keepPicture('native-undo-failed');
     await runCommand(workbench.page, "Hearth: Undo Use Hearth in VS Code's Chat");
     await expect
       .poll(() => Object.keys(settings()).filter((name) => name in chatSettings), patient)
@@ -478,11 +478,4 @@ function groups(): unknown {
 
 function onDisk(file: string): string {
   return readFileSync(path.join(workbench.editor.workspace, file), 'utf8');
-}
-
-/** Keeps a picture of the page where the test fails. */
-function keepPicture(name: string): void {
-  onTestFailed(async () => {
-    await workbench.shot(name);
-  });
 }
