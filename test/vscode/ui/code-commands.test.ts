@@ -103,6 +103,12 @@ async function goToProblem(): Promise<void> {
   await goRight('console.'.length);
 }
 
+/** Keys go to the first editor from now on: the command is carried out some time after it was given. */
+async function focusFirstEditor(): Promise<void> {
+  await runCommand(workbench.page, 'View: Focus First Editor Group');
+  await workbench.page.locator('.editor-group-container').first().locator('.monaco-editor.focused').waitFor();
+}
+
 async function goRight(characters: number): Promise<void> {
   for (let count = 0; count < characters; count += 1) await workbench.page.keyboard.press('ArrowRight');
 }
@@ -147,7 +153,7 @@ describe('the lightbulb', () => {
     await workbench.shot('lightbulb');
     await explain.click();
     await line('It is a slip of the pen.').waitFor();
-    await runCommand(workbench.page, 'View: Focus First Editor Group');
+    await focusFirstEditor();
   });
 
   it('offers to fix a problem, and the fix is a change to be decided', async () => {
@@ -279,7 +285,7 @@ describe('Stop', () => {
 
   it('ends the reading of a long prompt, of which it is told how far it is, and the engine', async () => {
     workbench.keepPicture('prefill-stop-failed');
-    await runCommand(workbench.page, 'View: Focus First Editor Group');
+    await focusFirstEditor();
     await runCommand(workbench.page, 'Hearth: Ask…');
     await workbench.answer('Read slowly');
     const toast = workbench.toast('asking');
@@ -294,7 +300,7 @@ describe('Stop', () => {
   it('ends what is written on at the cursor, and the engine', async () => {
     workbench.keepPicture('continue-stop-failed');
     const { page } = workbench;
-    await runCommand(page, 'View: Focus First Editor Group');
+    await focusFirstEditor();
     await page.keyboard.press('Control+Shift+E');
     await workbench.openFile('slow.ts');
     await page.keyboard.press('Control+End');
@@ -327,7 +333,7 @@ describe('Stop', () => {
       await page.locator('.xterm-rows').last().filter({ hasText: 'const slow' }).waitFor();
       await runCommand(page, 'Terminal: Select All');
     } else {
-      await runCommand(page, 'View: Focus First Editor Group');
+      await focusFirstEditor();
       await page.keyboard.press('Control+Home');
       await goRight('const '.length);
       await workbench.statusBarItem('Ln 1, Col 7').waitFor();
@@ -369,7 +375,7 @@ describe('Suggest Names', () => {
   it('offers names, and renames to the one that is picked', async () => {
     workbench.keepPicture('names-failed');
     const { page } = workbench;
-    await runCommand(page, 'View: Focus First Editor Group');
+    await focusFirstEditor();
     await runCommand(page, 'File: Revert File');
     await goTo('let sum');
     await goRight('let '.length);
