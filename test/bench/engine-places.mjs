@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { firstTokenHearth, greedy, median, textOf } from './engine-asks.mjs';
 import { askRpc, Client, connect, inPlace, isEnd, residentMiB, within } from './processes.mjs';
 
@@ -11,9 +12,9 @@ import { askRpc, Client, connect, inPlace, isEnd, residentMiB, within } from './
 
 const contextSize = 2048;
 
-/** @param {number} permits */
-function flagsFor(permits) {
-  return ['--active-permits', String(permits), '--context-size', String(contextSize)];
+/** @param {number} permits @param {number} tokens Of context, for each. */
+function flagsFor(permits, tokens = contextSize) {
+  return ['--active-permits', String(permits), '--context-size', String(tokens)];
 }
 
 /**
@@ -64,6 +65,51 @@ export function restoreRow(file) {
       values: { hearth: restored.ms, cold: cold.ms },
       unit: 'ms',
       note: `${(restored.ms / cold.ms).toFixed(3)} of cold; reused ${restored.cached}`,
+    };
+  });
+}
+
+/**
+ * The gaps between the tokens of a stream while a prompt of 8000 is evaluated beside it, for half a minute, and without:
+ * before and after it, since a stream's own steps get longer with its context.
+ *
+ * @param {string} file @returns {Promise<Row>}
+ */
+export function gapRow(file) {
+  const [prompt, alone, besideMs] = [8000, 100, 30_000];
+  return inPlace(async (place) => {
+    await place.serveModel(file, flagsFor(2, 10_240));
+    /** @type {number[]} */
+    const times = [];
+    let evaluated = 0;
+    const client = await Client.open(place.inference, ({ type, id, progress }) => {
+      if (type === 'token' && id === 'stream') times.push(performance.now());
+      if (type === 'prefill' && id === 'long') evaluated = Math.round(progress * prompt);
+    });
+    const streams = async (/** @type {number} */ tokens) => {
+      let count = 0;
+      await client.next(({ type, id }) => type === 'token' && id === 'stream' && (count += 1) === tokens);
+    };
+    const began = streams(alone);
+    client.send(greedy('stream', 'a stream that runs', 10_000));
+    await began;
+    const begin = times.length;
+    client.send({ ...greedy('long', textOf(9, prompt), 1), events: true });
+    const ended = client.next((frame) => frame.id === 'long' && (frame.type === 'token' || isEnd(frame)));
+    await Promise.race([ended, delay(besideMs)]);
+    const end = times.length;
+    await cancel(client, 'long');
+    await streams(alone);
+    await cancel(client, 'stream');
+    client.close();
+    const gaps = times.slice(1).map((at, index) => at - (times[index] ?? at));
+    const beside = gaps.slice(begin, end);
+    const calm = (median(gaps.slice(0, begin)) + median(gaps.slice(-alone / 2))) / 2;
+    return {
+      name: `gap between tokens while a prompt of ${prompt} is evaluated`,
+      values: { hearth: median(beside) },
+      unit: 'ms',
+      note: `${(median(beside) / calm).toFixed(2)} of the gap without it (${calm.toFixed(1)} ms), over ${beside.length} tokens; longest ${Math.max(...beside).toFixed(0)} ms; ${evaluated} of the prompt evaluated meanwhile`,
     };
   });
 }

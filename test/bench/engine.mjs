@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { shapes, writeBenchModel } from './bench-gguf.mjs';
 import { draftRows } from './engine-drafts.mjs';
 import { decodeHearth, decodeServer, firstTokenHearth, greedy, median, textOf } from './engine-asks.mjs';
-import { idleRow, perSequenceRow, restoreRow, turnsRow, waitingRows } from './engine-places.mjs';
+import { gapRow, idleRow, perSequenceRow, restoreRow, turnsRow, waitingRows } from './engine-places.mjs';
 import { askRpc, Client, connect, inPlace, processorMs, residentMiB, within } from './processes.mjs';
 
 /**
@@ -18,7 +18,7 @@ import { askRpc, Client, connect, inPlace, processorMs, residentMiB, within } fr
  *
  *   npm run bench -- engine [--full] [--json FILE] [--rounds N] [--model 135m|0.5b] [--parts NAME,NAME]
  *
- * Parts: decode, busy, processor, first, gap, cancel, memory, crash; and, each with daemons of its own, turns, restore,
+ * Parts: decode, busy, processor, first, cancel, memory, crash; and, each with daemons of its own, turns, restore, gap,
  * sequences, waiting, drafts, idle. Without the flag: all of them.
  *
  * Models with random weights are written for it and deleted afterwards. The arms take turns within each round, so that
@@ -29,8 +29,8 @@ import { askRpc, Client, connect, inPlace, processorMs, residentMiB, within } fr
 
 const contextSize = 2048;
 const sequences = 8;
-const placeParts = ['turns', 'restore', 'sequences', 'waiting', 'drafts', 'idle'];
-const sharedParts = ['decode', 'busy', 'processor', 'first', 'gap', 'cancel', 'memory', 'crash'];
+const placeParts = ['turns', 'restore', 'gap', 'sequences', 'waiting', 'drafts', 'idle'];
+const sharedParts = ['decode', 'busy', 'processor', 'first', 'cancel', 'memory', 'crash'];
 const partNames = [...sharedParts, ...placeParts];
 const rawArm = fileURLToPath(new URL('./raw-arm.mjs', import.meta.url));
 
@@ -77,6 +77,7 @@ async function measure(file, rounds, tokens, parts) {
   };
   if (parts.has('turns')) put(await turnsRow(file));
   if (parts.has('restore')) put(await restoreRow(file));
+  if (parts.has('gap')) put(await gapRow(file));
   if (parts.has('sequences')) put(await perSequenceRow(file));
   if (parts.has('waiting')) for (const row of await waitingRows(file)) put(row);
   if (parts.has('idle')) put(await idleRow(file, Math.max(3, rounds)));
@@ -119,7 +120,6 @@ async function measure(file, rounds, tokens, parts) {
       }
       if (parts.has('processor')) put(await cpuRow(place, daemon.pid ?? 0, tokens));
       if (parts.has('first')) for (const row of await firstTokenRows(place, raws, server)) put(row);
-      if (parts.has('gap')) put(await gapRow(place));
       if (parts.has('cancel')) for (const row of await cancelRows(place)) put(row);
       if (parts.has('memory')) {
         put({
@@ -299,39 +299,6 @@ async function firstTokenRows(place, raws, server) {
       note: `${(median(restored.map(({ ms }) => ms)) / median(colds.map(({ ms }) => ms))).toFixed(2)} of cold; reused at least ${Math.min(...restored.map(({ cached: one }) => one))} of 500`,
     },
   ];
-}
-
-/** How much slower a stream gets while a long prompt is evaluated. @param {import('./processes.mjs').Place} place @returns {Promise<Row>} */
-async function gapRow(place) {
-  /** @type {{ at: number, during: boolean }[]} */
-  const times = [];
-  let during = false;
-  const client = await Client.open(place.inference, (frame) => {
-    if (frame.type === 'token' && frame.id === 'stream') times.push({ at: performance.now(), during });
-  });
-  const over = client.next((frame) => frame.id === 'stream' && isEnd(frame));
-  client.send(greedy('stream', 'a stream that runs', 300));
-  let calmTokens = 0;
-  await client.next((frame) => frame.type === 'token' && (calmTokens += 1) === 40);
-  const first = client.next((frame) => frame.id === 'long' && (frame.type === 'token' || isEnd(frame)));
-  during = true;
-  client.send(greedy('long', 'z9'.repeat(900), 2));
-  await Promise.race([first, over]);
-  during = false;
-  await over;
-  client.close();
-  const gaps = times.slice(1).map(({ at, during: isDuring }, index) => ({
-    ms: at - (times[index]?.at ?? at),
-    isDuring,
-  }));
-  const calm = median(gaps.filter(({ isDuring }) => !isDuring).map(({ ms }) => ms));
-  const held = gaps.filter(({ isDuring }) => isDuring).map(({ ms }) => ms);
-  return {
-    name: 'gap between tokens while a prompt of 1800 is evaluated',
-    values: { hearth: median(held) },
-    unit: 'ms',
-    note: `${(median(held) / calm).toFixed(2)} of the gap without it (${calm.toFixed(1)} ms), over ${held.length} tokens`,
-  };
 }
 
 /** @param {import('./processes.mjs').Place} place @returns {Promise<Row[]>} */

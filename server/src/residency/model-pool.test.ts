@@ -140,6 +140,19 @@ describe('a load', () => {
     expect(loaded).toEqual([['a', 700]]);
   });
 
+  test('after a restart is timed from the restart on', async () => {
+    const pool = makePool();
+    const loaded: number[] = [];
+    pool.events.on('loaded', (_id, loadMs) => loaded.push(loadMs));
+    const engine = await load(pool, 'a');
+    now += 5000;
+    engine.stage({ kind: 'restarting', attempt: 1, delayMs: 500, reason: 'It ended.' });
+    now += 700;
+    engine.stage({ kind: 'ready' });
+    await settle();
+    expect(loaded).toEqual([0, 700]);
+  });
+
   test('that nobody waits for any more goes on all the same', async () => {
     const pool = makePool();
     const wish = pool.want(await pool.know('a'));

@@ -119,8 +119,8 @@ export class ModelPool {
       failure: undefined,
     };
     this.#residents.set(model.id, resident);
-    this.#follow(resident, engine, now);
-    this.#hear(resident, engine, now);
+    this.#follow(resident, engine);
+    this.#hear(resident, engine);
   }
 
   /** The model's id, after making sure that it can be asked for. @throws HearthError `model_not_found` */
@@ -248,23 +248,22 @@ export class ModelPool {
 
   #load(resident: Resident): void {
     const engine = resident.model.makeEngine();
-    const startedAt = this.#parts.clock.now();
     this.#loads += 1;
     this.#change(resident, 'loading');
     resident.engine = engine;
     resident.failure = undefined;
-    this.#follow(resident, engine, startedAt);
+    this.#follow(resident, engine);
     this.events.emit('engine', engine);
     engine.start();
   }
 
-  #follow(resident: Resident, engine: Engine, startedAt: number): void {
+  #follow(resident: Resident, engine: Engine): void {
     engine.events.on('state', () => {
-      this.#hear(resident, engine, startedAt);
+      this.#hear(resident, engine);
     });
   }
 
-  #hear(resident: Resident, engine: Engine, startedAt: number): void {
+  #hear(resident: Resident, engine: Engine): void {
     // One that is on its way out, or was replaced, has nothing more to say.
     if (resident.engine !== engine || resident.state === 'unloading') return;
     const { state } = engine;
@@ -278,12 +277,14 @@ export class ModelPool {
         // Its requests have ended with it; new ones wait until it is back.
         this.#change(resident, 'loading');
         break;
-      case 'ready':
+      case 'ready': {
         if (resident.state === 'ready') return;
+        const loadMs = this.#parts.clock.now() - resident.since;
         this.#change(resident, 'ready');
         this.#grantWishes();
-        this.events.emit('loaded', resident.model.id, this.#parts.clock.now() - startedAt);
+        this.events.emit('loaded', resident.model.id, loadMs);
         break;
+      }
       case 'failed':
         resident.failure = new HearthError(state.code, state.reason);
         this.#refuse(resident.model.id, resident.failure);

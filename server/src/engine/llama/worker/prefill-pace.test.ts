@@ -6,12 +6,14 @@ import { PrefillPace } from './prefill-pace.js';
 interface Machine {
   readonly decodeMs: number;
   readonly tokenMs: number;
+  /** By how much each step makes the decodes of the next ones dearer. Default: 0. */
+  readonly growthMs?: number;
 }
 
 /** Evaluates a prompt beside `decoding` streams; gives the steps that it took, by how much longer each was than one without. */
 function evaluate(
   pace: PrefillPace,
-  { decodeMs, tokenMs }: Machine,
+  { decodeMs, tokenMs, growthMs = 0 }: Machine,
   tokens: number,
   decoding: number,
 ): number[] {
@@ -19,10 +21,10 @@ function evaluate(
   const steps: number[] = [];
   for (let rest = tokens; rest > 0;) {
     const piece = Math.min(rest, pace.budget(decoding));
-    expect(piece).toBeGreaterThan(0);
-    const milliseconds = decodeMs + piece * tokenMs;
+    const alone = decodeMs + steps.length * growthMs;
+    const milliseconds = alone + piece * tokenMs;
     pace.observe(decoding, piece, milliseconds);
-    steps.push(milliseconds / decodeMs);
+    steps.push(milliseconds / alone);
     rest -= piece;
   }
   return steps;
@@ -32,7 +34,29 @@ test('while a prompt of 8000 is evaluated, each step of the others takes less th
   const steps = evaluate(new PrefillPace({ most: 512 }), { decodeMs: 10, tokenMs: 0.5 }, 8000, 4);
   expect(Math.max(...steps)).toBeLessThan(2);
   // And no piece is smaller than it has to be: 16 tokens fit into a step.
-  expect(steps.length).toBeLessThan((8000 / 16) * 1.1);
+  expect(steps.length).toBeLessThan((8000 / 16) * 1.2);
+});
+
+test('streams whose contexts grow do not make the prompt beside them look dear, and starve it', () => {
+  // A stream that takes four times as long after 2000 tokens, as one of 135M does.
+  const machine = { decodeMs: 11, tokenMs: 2, growthMs: 33 / 2000 };
+  const steps = evaluate(new PrefillPace({ most: 512 }), machine, 8000, 1);
+  // Of the first nothing is known yet.
+  expect(Math.max(...steps.slice(1))).toBeLessThan(2);
+  // Four tokens fit into the first steps, ten and more into the later ones.
+  expect(steps.length).toBeLessThan(8000 / 5);
+});
+
+test('a stream that comes while a prompt is evaluated is measured too', () => {
+  const pace = new PrefillPace({ most: 512 });
+  evaluate(pace, { decodeMs: 10, tokenMs: 1 }, 100, 1);
+  const tokens = Array.from({ length: 30 }, () => {
+    const piece = pace.budget(2);
+    pace.observe(2, piece, 40 + piece);
+    return piece;
+  });
+  expect(tokens).toContain(0);
+  expect(tokens.at(-1)).toBe(32);
 });
 
 test('where nobody decodes, pieces are as large as a step', () => {

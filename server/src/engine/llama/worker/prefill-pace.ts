@@ -13,12 +13,19 @@ export interface PaceOptions {
 const firstGuess = 8;
 /** Weight of the latest measurement. */
 const weight = 0.2;
+/**
+ * After so many steps with pieces of prompts one goes without: what a step of the streams alone takes grows with their
+ * contexts, and is seen in such a step only. Taken for the price of the prompt's tokens, the growth would starve it.
+ */
+const stepsBetweenLooks = 16;
 
 export class PrefillPace {
   readonly #most: number;
   readonly #share: number;
   /** Milliseconds of a step that only decodes, by how many sequences do. */
   readonly #decodeMs = new Map<number, number>();
+  /** Steps with a piece of a prompt beside streams since the last without one. */
+  #sinceLook = 0;
   /** Milliseconds that one more token of a prompt takes. */
   #tokenMs: number | undefined;
 
@@ -27,9 +34,10 @@ export class PrefillPace {
     this.#share = share;
   }
 
-  /** Prompt tokens for a step in which `decoding` sequences decode. */
+  /** Prompt tokens for a step in which `decoding` sequences decode. 0: this step shows what one without any takes. */
   budget(decoding: number): number {
     if (decoding === 0) return this.#most;
+    if (this.#sinceLook >= stepsBetweenLooks) return 0;
     const decodeMs = this.#decodeMs.get(decoding);
     if (decodeMs === undefined || this.#tokenMs === undefined) return Math.min(firstGuess, this.#most);
     return Math.max(1, Math.min(this.#most, Math.floor((this.#share * decodeMs) / this.#tokenMs)));
@@ -39,8 +47,10 @@ export class PrefillPace {
   observe(decoding: number, promptTokens: number, milliseconds: number): void {
     if (promptTokens === 0) {
       if (decoding > 0) this.#decodeMs.set(decoding, blend(this.#decodeMs.get(decoding), milliseconds));
+      this.#sinceLook = 0;
       return;
     }
+    if (decoding > 0) this.#sinceLook += 1;
     const alone = decoding === 0 ? 0 : this.#decodeMs.get(decoding);
     if (alone === undefined) return;
     const tokenMs = Math.max(0, milliseconds - alone) / promptTokens;
