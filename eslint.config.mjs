@@ -205,6 +205,10 @@ function withoutMock(layer) {
   return { ...layer, from: layer.from.filter((place) => place !== 'server/src/engine/mock') };
 }
 
+const nodeGlobals = Object.fromEntries(
+  Object.getOwnPropertyNames(globalThis).map((name) => [name, 'readonly']),
+);
+
 export default defineConfig(
   {
     ignores: [
@@ -298,7 +302,18 @@ export default defineConfig(
   },
   {
     files: ['**/*.{js,mjs,cjs}'],
-    languageOptions: { ecmaVersion: 'latest', sourceType: 'module' },
-    rules: { eqeqeq: 'error', 'no-console': 'error', 'no-var': 'error', 'prefer-const': 'error' },
+    languageOptions: { ecmaVersion: 'latest', sourceType: 'module', globals: nodeGlobals },
+    // No compiler sees that a name was never imported.
+    rules: {
+      eqeqeq: 'error',
+      'no-console': 'error',
+      'no-undef': 'error',
+      'no-var': 'error',
+      'prefer-const': 'error',
+    },
+  },
+  {
+    files: ['**/*.cjs'],
+    languageOptions: { sourceType: 'commonjs', globals: { __dirname: 'readonly' } },
   },
 );

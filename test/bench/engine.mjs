@@ -10,7 +10,7 @@ import { shapes, writeBenchModel } from './bench-gguf.mjs';
 import { draftRows } from './engine-drafts.mjs';
 import { decodeHearth, decodeServer, firstTokenHearth, greedy, median, textOf } from './engine-asks.mjs';
 import { gapRow, idleRow, perSequenceRow, restoreRow, turnsRow, waitingRows } from './engine-places.mjs';
-import { askRpc, Client, connect, inPlace, processorMs, residentMiB, within } from './processes.mjs';
+import { askRpc, Client, connect, inPlace, isEnd, processorMs, residentMiB, within } from './processes.mjs';
 
 /**
  * The engine under measurement, in real processes and through the NDJSON socket, beside node-llama-cpp by itself on the
