@@ -17,10 +17,14 @@ async function calibrate(msOf: (tokens: number) => number, { most = 512, tokenMs
   return { ...batch, tried, took: now };
 }
 
-test('where a token costs the same in a piece of any size, the smallest is taken', async () => {
+test('where a token costs the same in a piece of any size, it is 128, since later in a prompt 64 is dearer', async () => {
   const { tokens, tried } = await calibrate((size) => size * 0.2);
-  expect(tokens).toBe(64);
-  expect(tried).toEqual([64, 64, 128, 128]);
+  expect(tokens).toBe(128);
+  expect(tried).toEqual([64, 64, 128, 128, 256, 256]);
+});
+
+test('where pieces of 128 are plainly dearer, the smallest is taken', async () => {
+  expect((await calibrate((size) => (size === 64 ? 64 : size * 1.2))).tokens).toBe(64);
 });
 
 test('it goes up as long as that makes a token cheaper', async () => {
