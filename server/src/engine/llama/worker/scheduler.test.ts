@@ -374,6 +374,23 @@ test('given short steps, then they hold up the thread, and what comes is heard b
   expect(asked.slice(-10)).toEqual(Array(10).fill(undefined));
 });
 
+test('given short steps, then the first token goes out before the second one is computed', async () => {
+  let turns = 0;
+  const turnsBefore: number[] = [];
+  class QuickDriver extends InPlaceDriver {
+    override step(items: readonly StepItem[]): Promise<readonly StepOutcome[]> {
+      turnsBefore.push(turns);
+      // What a step brings about goes out in the next turn of the event loop.
+      setImmediate(() => (turns += 1));
+      return Promise.resolve(this.evaluate(items));
+    }
+  }
+  const run = start(1, new QuickDriver(1), { now: () => 0 });
+  run.submit(1, 'x', { maxTokens: 3 });
+  await run.settled(1);
+  expect(turnsBefore).toEqual([0, 1, 2]);
+});
+
 test('given a step that held up the thread for too long, then it is made again with one thread', async () => {
   let clock = 0;
   const made: { readonly threads: number; readonly inPlaceMs: number | undefined }[] = [];

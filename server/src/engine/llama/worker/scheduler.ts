@@ -251,10 +251,10 @@ export class Scheduler {
         if (this.#running.length === 0) this.#onIdle();
         return;
       }
-      const heldUp = await this.#step(step);
+      const wantsTurn = await this.#step(step);
       await this.#settle();
       // What was said goes out, and what has come is heard.
-      if (heldUp) await new Promise(setImmediate);
+      if (wantsTurn) await new Promise(setImmediate);
     }
   }
 
@@ -310,7 +310,10 @@ export class Scheduler {
     return { plan: plan.map((one) => ({ ...one, draft: drafts[open.indexOf(one)] ?? [] })), kind };
   }
 
-  /** @returns whether it held up the event loop */
+  /**
+   * @returns whether the event loop is to have a turn before the next one: it was held up, or the first token of an answer
+   *   may have been chosen, which is not to wait for a step that holds it up
+   */
   async #step(planned: readonly Planned[]): Promise<boolean> {
     const started = this.#now();
     this.#stepStarted = started;
@@ -357,7 +360,7 @@ export class Scheduler {
     }
     // What guesses cost says nothing of threads.
     if ((wasWhole || wasGivenUp) && kind === 'plain') this.#observe(plan, decoding, ended - started, ended);
-    return inPlaceMs !== undefined;
+    return inPlaceMs !== undefined || decoding < plan.length;
   }
 
   /**
