@@ -94,17 +94,18 @@ export function gapRow(file) {
     client.send(greedy('stream', 'a stream that runs', 10_000));
     await began;
     const begin = times.length;
+    const over = client.next((frame) => frame.id === 'long' && isEnd(frame));
     client.send({ ...greedy('long', textOf(9, prompt), 1), events: true });
-    const ended = client.next((frame) => frame.id === 'long' && (frame.type === 'token' || isEnd(frame)));
-    await Promise.race([ended, delay(besideMs)]);
+    const isLate = await Promise.race([over.then(() => false), delay(besideMs, true)]);
     const end = times.length;
-    await cancel(client, 'long');
+    if (isLate) client.send({ type: 'cancel', target: 'long' });
+    await over;
     await streams(alone);
     await cancel(client, 'stream');
     client.close();
     const gaps = times.slice(1).map((at, index) => at - (times[index] ?? at));
-    const beside = gaps.slice(begin, end);
-    const calm = (median(gaps.slice(0, begin)) + median(gaps.slice(-alone / 2))) / 2;
+    const beside = gaps.slice(begin - 1, end - 1);
+    const calm = (median(gaps.slice(0, begin - 1)) + median(gaps.slice(-alone / 2))) / 2;
     return {
       name: `gap between tokens while a prompt of ${prompt} is evaluated`,
       values: { hearth: median(beside) },

@@ -85,8 +85,10 @@ test('cancelled, it ends at once as cancelled, and what it left behind is cleare
   const { workerPid } = engine;
   const cancel = new AbortController();
   const stuck = collect(engine.generate(grammarRequest('a word', endless), cancel.signal));
-  // One that began later has ended: the step with the grammar is past its bound for the others.
-  await collect(engine.generate(rawRequest('function add('), never));
+  // Several that began later have ended, one after the other: the step with the grammar is past its bound for the others.
+  // After a single one the grammar may still be being read.
+  for (let others = 0; others < 6; others += 1)
+    await collect(engine.generate(rawRequest('function add('), never));
   cancel.abort();
   expect((await stuck).stopReason).toBe('cancelled');
   await vi.waitFor(() => expect(engine.workerPid).not.toBe(workerPid), { timeout: 60_000 });

@@ -70,6 +70,11 @@ export function resultOf(job: Job, stopReason: StopReason): GenerationResult {
   };
 }
 
+/** Whether a step may do something for it. */
+export function canStep({ outcome, credit, isPending }: RunningJob): boolean {
+  return outcome === undefined && credit > 0 && !isPending;
+}
+
 /** Whether a job has more to evaluate than its last token. */
 export function isInPrompt({ generated, rest }: RunningJob): boolean {
   return generated === 0 || rest.length > 1;

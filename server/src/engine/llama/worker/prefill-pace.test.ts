@@ -26,6 +26,8 @@ function evaluate(
     pace.observe(decoding, piece, milliseconds);
     steps.push(milliseconds / alone);
     rest -= piece;
+    // A loop without end would hold the test up.
+    expect(steps.length).toBeLessThan(10 * tokens);
   }
   return steps;
 }
@@ -45,6 +47,19 @@ test('streams whose contexts grow do not make the prompt beside them look dear, 
   expect(Math.max(...steps.slice(1))).toBeLessThan(2);
   // Four tokens fit into the first steps, ten and more into the later ones.
   expect(steps.length).toBeLessThan(8000 / 5);
+});
+
+test('streams that got dearer since they were last alone are known as such after a few looks', () => {
+  const pace = new PrefillPace({ most: 512 });
+  evaluate(pace, { decodeMs: 10, tokenMs: 1 }, 100, 1);
+  const dearer = (): number => {
+    const piece = pace.budget(1);
+    pace.observe(1, piece, 40 + piece);
+    return piece;
+  };
+  const pieces = Array.from({ length: 120 }, dearer);
+  // 0.8 × 40 tokens fit, once the price of a token is known again too.
+  expect(pieces.slice(-10).filter((piece) => piece > 24)).not.toHaveLength(0);
 });
 
 test('a stream that comes while a prompt is evaluated is measured too', () => {

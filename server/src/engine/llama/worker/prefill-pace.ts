@@ -13,6 +13,8 @@ export interface PaceOptions {
 const firstGuess = 8;
 /** Weight of the latest measurement. */
 const weight = 0.2;
+/** Weight of a look: there are few, and the streams may be others by now. */
+const weightOfLook = 0.5;
 /**
  * After so many steps with pieces of prompts one goes without: what a step of the streams alone takes grows with their
  * contexts, and is seen in such a step only. Taken for the price of the prompt's tokens, the growth would starve it.
@@ -46,7 +48,9 @@ export class PrefillPace {
   /** Takes the time of a step that was not interrupted. */
   observe(decoding: number, promptTokens: number, milliseconds: number): void {
     if (promptTokens === 0) {
-      if (decoding > 0) this.#decodeMs.set(decoding, blend(this.#decodeMs.get(decoding), milliseconds));
+      const share = this.#sinceLook >= stepsBetweenLooks ? weightOfLook : weight;
+      if (decoding > 0)
+        this.#decodeMs.set(decoding, blend(this.#decodeMs.get(decoding), milliseconds, share));
       this.#sinceLook = 0;
       return;
     }
@@ -60,6 +64,6 @@ export class PrefillPace {
   }
 }
 
-function blend(before: number | undefined, latest: number): number {
-  return before === undefined ? latest : before + weight * (latest - before);
+function blend(before: number | undefined, latest: number, share = weight): number {
+  return before === undefined ? latest : before + share * (latest - before);
 }

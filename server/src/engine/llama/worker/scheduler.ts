@@ -8,7 +8,7 @@ import type {
   StepOutcome,
   TokenChance,
 } from './driver.js';
-import { resultOf } from './job.js';
+import { canStep, isInPrompt, resultOf } from './job.js';
 import type { Job, RunningJob } from './job.js';
 import { joinPieces } from './join-pieces.js';
 import type { GenerationResult, Piece, PromptProgress, RequestFailure, StepGrammars } from './messages.js';
@@ -328,7 +328,8 @@ export class Scheduler {
       const { sequence, sampler } = job;
       return { sequence, tokens, sampler, ...(draft.length === 0 ? {} : { draft }) };
     });
-    const isTimed = kind === 'plain' && plan.every(({ isPrompt }) => !isPrompt);
+    // Threads are chosen by steps that follow one another without a prompt, not by the looks in between.
+    const isTimed = kind === 'plain' && !this.#running.some((job) => canStep(job) && isInPrompt(job));
     const inPlaceMs = isTimed ? this.#inPlaceMs(plan.length) : undefined;
     const giveUp = this.#giveUpLater(isTimed && inPlaceMs === undefined ? plan.length : undefined);
     const outcomes = await this.#makeStep(items, inPlaceMs);
@@ -359,7 +360,8 @@ export class Scheduler {
       this.#speculation.observe({ width: decoding, drafted, tokens, milliseconds: ended - started });
     }
     // What guesses cost says nothing of threads.
-    if ((wasWhole || wasGivenUp) && kind === 'plain') this.#observe(plan, decoding, ended - started, ended);
+    if (kind === 'plain' && wasWhole) this.#pace.observe(decoding, promptTokensOf(plan), ended - started);
+    if (isTimed && (wasWhole || wasGivenUp)) this.#govern(decoding, ended - started, ended);
     return inPlaceMs !== undefined || decoding < plan.length;
   }
 
@@ -421,10 +423,7 @@ export class Scheduler {
     }
   }
 
-  #observe(plan: readonly Planned[], decoding: number, milliseconds: number, now: number): void {
-    const promptTokens = plan.reduce((sum, { tokens, isPrompt }) => sum + (isPrompt ? tokens.length : 0), 0);
-    this.#pace.observe(decoding, promptTokens, milliseconds);
-    if (promptTokens > 0) return;
+  #govern(decoding: number, milliseconds: number, now: number): void {
     const governor = this.#governor;
     const hasRoom = governor.widest > 1 ? this.#room.has(governor.widest, now) : undefined;
     this.#driver.setThreads(governor.observe({ width: decoding, milliseconds, now, hasRoom }));
@@ -591,4 +590,8 @@ export class Scheduler {
 function guessSourceOf(drafts: NonNullable<SchedulerOptions['drafts']>, { drafter }: Driver): GuessSource {
   if (drafts !== 'draft') return { kind: drafts };
   return drafter === undefined ? { kind: 'off' } : { kind: 'draft', drafter };
+}
+
+function promptTokensOf(plan: readonly Planned[]): number {
+  return plan.reduce((sum, { tokens, isPrompt }) => sum + (isPrompt ? tokens.length : 0), 0);
 }

@@ -1,5 +1,5 @@
 import type { Driver } from './driver.js';
-import { isInPrompt } from './job.js';
+import { canStep, isInPrompt } from './job.js';
 import type { RunningJob } from './job.js';
 import { commonPrefix } from './kv/common-prefix.js';
 import type { PrefixCache } from './kv/prefix-cache.js';
@@ -51,9 +51,7 @@ export class StepPlanner {
    * equals the one that has waited longest.
    */
   plan(running: readonly RunningJob[]): readonly Planned[] {
-    const able = running.filter(
-      ({ outcome, credit, isPending }) => outcome === undefined && credit > 0 && !isPending,
-    );
+    const able = running.filter(canStep);
     const decoding = able.filter((job) => !isInPrompt(job));
     const prompts = this.#promptsOf(able);
     let left = Math.max(0, this.#driver.abilities.stepTokens - decoding.length);
@@ -73,7 +71,7 @@ export class StepPlanner {
       plan.push({ job, tokens, isPrompt: true, room: 0 });
       served.add(job);
     }
-    noteTurns(prompts, served);
+    if (served.size > 0) noteTurns(prompts, served);
     return plan;
   }
 
